@@ -1,0 +1,97 @@
+//! Where everything is kept: tables of bytes under a single writer.
+//!
+//! Above this module nobody knows which database lies below. What is read goes through [`View`]; what
+//! is written is a [`Commit`]: data with a precondition, applied whole or not at all.
+
+pub mod draft;
+pub mod memory;
+pub mod table;
+
+pub use draft::Draft;
+pub use table::Table;
+
+use std::collections::BTreeMap;
+
+/// We cannot trust our own store: stop acknowledging, stop, and start again by the book.
+///
+/// Nothing a stranger sends may ever cause one.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    #[error("the store failed: {0}")]
+    Storage(String),
+    #[error("the store has no space left: {0}")]
+    Full(String),
+    #[error("record {key} of table `{table}` is damaged: {why}")]
+    Damaged { table: &'static str, key: String, why: String },
+    #[error("the journal stands at {found}, the commit expected {expected}")]
+    Overtaken { expected: u64, found: u64 },
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl Fault {
+    /// A record that reads back as something we never wrote.
+    pub fn damaged(table: Table, key: &[u8], why: impl ToString) -> Fault {
+        let key = key.iter().take(32).map(|b| format!("{b:02x}")).collect();
+        Fault::Damaged { table: table.name(), key, why: why.to_string() }
+    }
+}
+
+/// A key and what stands under it.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// A consistent reading of all tables.
+pub trait View {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fault>;
+
+    /// At most `limit` rows with `from <= key < to`, in key order; an empty `to` is the table's end.
+    fn range(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, Fault>;
+
+    /// The last row with `from <= key < to`.
+    fn last(&self, table: Table, from: &[u8], to: &[u8]) -> Result<Option<Row>, Fault>;
+}
+
+/// What a commit changes: `None` deletes.
+pub type Changes = BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>;
+
+/// One atomic change of the store.
+#[derive(Debug, Default)]
+pub struct Commit {
+    /// How many journal records the store must hold for this commit to be valid.
+    pub journal_len: u64,
+    pub changes: Changes,
+}
+
+/// The number of the key right behind every key that starts with `prefix`; empty for "no end".
+pub fn prefix_end(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return end;
+        }
+    }
+    Vec::new()
+}
+
+/// The number of journal records a view holds.
+pub fn journal_len(view: &dyn View) -> Result<u64, Fault> {
+    let Some((key, _)) = view.last(Table::Journal, &[], &[])? else { return Ok(0) };
+    let bytes: [u8; 8] = key
+        .as_slice()
+        .try_into()
+        .map_err(|_| Fault::damaged(Table::Journal, &key, "the key is not a sequence number"))?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_prefix_lies_behind_all_its_keys() {
+        assert_eq!(prefix_end(b"ab"), b"ac");
+        assert_eq!(prefix_end(&[1, 0xff]), vec![2]);
+        assert_eq!(prefix_end(&[0xff]), Vec::<u8>::new());
+    }
+}

@@ -1,0 +1,117 @@
+//! The tables. Names and keys are part of the stored format (`docs/store.md`): never reuse a name.
+
+/// One table of the store.
+///
+/// Numbers in keys are big-endian, so that byte order is number order. `0x00` ends a text in a
+/// composed key: texts hold no control characters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Table {
+    /// Text → small values: format, instance, clock, slots of the nightly jobs, counters.
+    Meta,
+    /// Sequence u64, from 1 without gaps → record. Append-only, hash-chained: the truth.
+    Journal,
+    /// Payment number u64 → payment.
+    Payments,
+    /// merchant 0 request-id → payment number.
+    ByRequest,
+    /// merchant 0 transaction-id → payment number.
+    ByTransaction,
+    /// merchant 0 order number 0 payment number → empty.
+    ByOrder,
+    /// merchant 0 gateway order number → payment number.
+    ByGatewayOrder,
+    /// look at (ms since 1970, u64) payment number u64 → what the retriever needs to know.
+    Due,
+    /// Payment number u64 → empty: every payment that is not settled.
+    Open,
+    /// Payment number u64, journal sequence u64 → empty: the evidence of a payment.
+    Evidence,
+    /// merchant 0 order number → order.
+    Orders,
+    /// Ledger sequence u64, from 1 without gaps → entry.
+    Ledger,
+    /// Civil day (days since 1970, u32) of learning, ledger sequence u64 → empty.
+    LedgerByDay,
+    /// merchant 0 order number 0 ledger sequence u64 → empty.
+    LedgerByOrder,
+    /// Alert number u64 → alert.
+    Alerts,
+    /// Deduplication key of an alert that is not resolved → alert number.
+    AlertsByKey,
+    /// Delivery number u64 → what must be sent.
+    Outbox,
+    /// merchant 0 request-id 0 journal sequence u64 → empty: verified messages nobody submitted for.
+    Orphans,
+    /// Civil day u32, merchant 0 … → totals kept in the same commit as the change.
+    Totals,
+    /// Business day u32 → the nightly report's inputs and hashes.
+    Reports,
+    /// Arrival number u64 → a message that is kept and not judged. Not rebuilt from the journal.
+    Inbox,
+    /// Journal sequence u64 → raw body, bounded and erasable. Not rebuilt from the journal.
+    Bodies,
+    /// Slot u64 → unauthenticated message, overwritten in turn. Not rebuilt from the journal.
+    Ring,
+}
+
+impl Table {
+    pub const ALL: [Table; 23] = [
+        Table::Meta,
+        Table::Journal,
+        Table::Payments,
+        Table::ByRequest,
+        Table::ByTransaction,
+        Table::ByOrder,
+        Table::ByGatewayOrder,
+        Table::Due,
+        Table::Open,
+        Table::Evidence,
+        Table::Orders,
+        Table::Ledger,
+        Table::LedgerByDay,
+        Table::LedgerByOrder,
+        Table::Alerts,
+        Table::AlertsByKey,
+        Table::Outbox,
+        Table::Orphans,
+        Table::Totals,
+        Table::Reports,
+        Table::Inbox,
+        Table::Bodies,
+        Table::Ring,
+    ];
+
+    /// The name in the stored file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Table::Meta => "meta",
+            Table::Journal => "journal",
+            Table::Payments => "payments",
+            Table::ByRequest => "by_request",
+            Table::ByTransaction => "by_transaction",
+            Table::ByOrder => "by_order",
+            Table::ByGatewayOrder => "by_gateway_order",
+            Table::Due => "due",
+            Table::Open => "open",
+            Table::Evidence => "evidence",
+            Table::Orders => "orders",
+            Table::Ledger => "ledger",
+            Table::LedgerByDay => "ledger_by_day",
+            Table::LedgerByOrder => "ledger_by_order",
+            Table::Alerts => "alerts",
+            Table::AlertsByKey => "alerts_by_key",
+            Table::Outbox => "outbox",
+            Table::Orphans => "orphans",
+            Table::Totals => "totals",
+            Table::Reports => "reports",
+            Table::Inbox => "inbox",
+            Table::Bodies => "bodies",
+            Table::Ring => "ring",
+        }
+    }
+
+    /// Whether `rebuild` makes this table again from the journal, and `check` compares it.
+    pub fn is_projection(self) -> bool {
+        !matches!(self, Table::Meta | Table::Journal | Table::Inbox | Table::Bodies | Table::Ring)
+    }
+}

@@ -1,0 +1,5 @@
+//! The words everything else is said in: money, ids, time.
+
+pub mod id;
+pub mod money;
+pub mod time;
