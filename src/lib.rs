@@ -7,3 +7,4 @@ pub mod words;
 pub mod core;
 pub mod wire;
 pub mod store;
+pub mod engine;

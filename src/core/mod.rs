@@ -6,3 +6,5 @@ pub mod message;
 pub mod account;
 pub mod submission;
 pub mod look;
+pub mod schedule;
+pub mod policy;
