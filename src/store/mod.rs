@@ -3,11 +3,14 @@
 //! Above this module nobody knows which database lies below. What is read goes through [`View`]; what
 //! is written is a [`Commit`]: data with a precondition, applied whole or not at all.
 
+pub mod table;
+pub mod chain;
 pub mod draft;
 pub mod memory;
-pub mod table;
+pub mod frame;
 
 pub use draft::Draft;
+pub use memory::Memory;
 pub use table::Table;
 
 use std::collections::BTreeMap;
@@ -76,12 +79,10 @@ pub fn prefix_end(prefix: &[u8]) -> Vec<u8> {
 
 /// The number of journal records a view holds.
 pub fn journal_len(view: &dyn View) -> Result<u64, Fault> {
-    let Some((key, _)) = view.last(Table::Journal, &[], &[])? else { return Ok(0) };
-    let bytes: [u8; 8] = key
-        .as_slice()
-        .try_into()
-        .map_err(|_| Fault::damaged(Table::Journal, &key, "the key is not a sequence number"))?;
-    Ok(u64::from_be_bytes(bytes))
+    match view.last(Table::Journal, &[], &[])? {
+        Some((key, _)) => chain::sequence(&key),
+        None => Ok(0),
+    }
 }
 
 #[cfg(test)]
