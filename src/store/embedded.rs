@@ -230,11 +230,12 @@ pub(super) fn check_format(view: &dyn View) -> Result<(), Fault> {
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
-/// One moment of an [`Embedded`] store.
+/// One moment of an [`Embedded`] store. It does not keep the store open: once that is closed or
+/// dropped, readings fail.
 pub struct Snapshot {
     transaction: redb::ReadTransaction,
     /// Opened at their first use.
-    tables: [OnceLock<Rows>; Table::ALL.len()],
+    tables: [OnceLock<Box<Rows>>; Table::ALL.len()],
     trouble: Watch,
 }
 
@@ -249,7 +250,7 @@ impl Snapshot {
             return Ok(rows);
         }
         let rows = self.transaction.open_table(definition(table)).map_err(|e| self.fault(e))?;
-        Ok(slot.get_or_init(|| rows))
+        Ok(slot.get_or_init(|| Box::new(rows)))
     }
 
     fn fault(&self, error: impl Into<redb::Error>) -> Fault {
@@ -293,8 +294,10 @@ impl View for Snapshot {
     }
 }
 
+type Bounds<'k> = (Bound<&'k [u8]>, Bound<&'k [u8]>);
+
 /// `from <= key < to`, where an empty `to` is no end; `None` where nothing can lie between.
-fn bounds<'k>(from: &'k [u8], to: &'k [u8]) -> Option<(Bound<&'k [u8]>, Bound<&'k [u8]>)> {
+fn bounds<'k>(from: &'k [u8], to: &'k [u8]) -> Option<Bounds<'k>> {
     match to {
         [] => Some((Bound::Included(from), Bound::Unbounded)),
         _ if from < to => Some((Bound::Included(from), Bound::Excluded(to))),

@@ -105,8 +105,8 @@ impl StoreFile {
             made.map_err(io_error("make the directory", directory))?;
         }
         let lock = take_lock(path)?;
-        for leftover in [beside(path, ".new"), beside(path, ".copy")] {
-            remove(&leftover)?;
+        for leftover in [".new", ".copy", ".clean.new", ".dirty.new"] {
+            remove(&beside(path, leftover))?;
         }
         Ok(StoreFile { path: path.to_owned(), _lock: lock })
     }
