@@ -4,12 +4,15 @@
 //! whole file in 245 of 591 fault points, with it in none; quick-repair opens an unclean file
 //! without verifying anything. How a file on a disk is created, checked and recovered is [`super::file`].
 
+use std::io::ErrorKind;
 use std::ops::Bound;
 use std::sync::OnceLock;
 
-use redb::{Builder, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
+use redb::{
+    Builder, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
+};
 
-use super::file::Site;
+use super::site::Site;
 use super::watched::{Listener, Watch, Watched};
 use super::{Commit, Fault, Row, Table, View, chain, frame, journal_len};
 
@@ -32,6 +35,35 @@ pub enum Opening {
     Plain,
     /// Verify every page first. redb reads the file about three times; the listener hears of it.
     Checked(Option<Listener>),
+}
+
+impl Opening {
+    pub(super) fn split(self) -> (Pages, Option<Listener>) {
+        match self {
+            Opening::Plain => (Pages::Trusted, None),
+            Opening::Checked(listener) => (Pages::Checked, listener),
+        }
+    }
+}
+
+/// Whether redb verifies all pages when it opens them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Pages {
+    Trusted,
+    Checked,
+}
+
+/// Why a store did not open.
+pub(super) enum NotOpened {
+    /// Another process holds redb's own lock.
+    InUse,
+    Fault(Fault),
+}
+
+impl From<Fault> for NotOpened {
+    fn from(fault: Fault) -> NotOpened {
+        NotOpened::Fault(fault)
+    }
 }
 
 /// A store in one redb file.
@@ -75,21 +107,32 @@ impl Embedded {
 
     /// Opens a store that [`Embedded::create_on`] made.
     pub fn open_on(backend: impl StorageBackend, cache_mib: usize, opening: Opening) -> Result<Embedded, Fault> {
-        let mut builder = builder(cache_mib);
-        let listener = match opening {
-            Opening::Plain => None,
-            Opening::Checked(listener) => {
-                builder.set_check_integrity_on_open(true);
-                listener
-            }
-        };
+        let (opening, listener) = opening.split();
         let (backend, trouble) = Watched::new(backend, listener);
+        Embedded::open_watched(backend, trouble, cache_mib, opening).map_err(|why| match why {
+            NotOpened::InUse => Fault::Storage("another process has it open".to_owned()),
+            NotOpened::Fault(fault) => fault,
+        })
+    }
+
+    pub(super) fn open_watched<B: StorageBackend>(
+        backend: Watched<B>,
+        trouble: Watch,
+        cache_mib: usize,
+        pages: Pages,
+    ) -> Result<Embedded, NotOpened> {
         match backend.len() {
-            Ok(0) => return Err(Fault::Broken("the store's file is empty: restore it from a backup".into())),
+            // redb would make an empty database of it, where it can't be made safely.
+            Ok(0) => return Err(Fault::Broken("its file is empty".to_owned()).into()),
             Ok(_) => {}
-            Err(error) => return Err(fault(&trouble, error)),
+            Err(error) => return Err(fault(&trouble, error).into()),
         }
-        let database = builder.create_with_backend(backend).map_err(|e| fault(&trouble, e))?;
+        let mut builder = builder(cache_mib);
+        builder.set_check_integrity_on_open(pages == Pages::Checked);
+        let database = builder.create_with_backend(backend).map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => NotOpened::InUse,
+            error => fault(&trouble, error).into(),
+        })?;
         let store = Embedded { database, trouble, site: None };
         check_format(&store.snapshot()?)?;
         Ok(store)
@@ -206,13 +249,28 @@ fn builder(cache_mib: usize) -> Builder {
     builder
 }
 
-/// A redb error as a fault, told by the first failure of the disk where there was one.
+/// A redb error as a fault: told by the first failure of the disk where there was one; else by
+/// whether the file is wrong ([`Fault::Broken`]) or something about it failed ([`Fault::Storage`]).
 pub(super) fn fault(trouble: &Watch, error: impl Into<redb::Error>) -> Fault {
     let error = error.into();
     match trouble.get() {
-        Some(first) if first.full => Fault::Full(first.why.clone()),
-        Some(first) => Fault::Storage(format!("{:?}: {} ({error})", first.at, first.why)),
-        None => Fault::Storage(error.to_string()),
+        Some(first) if first.full => return Fault::Full(first.why.clone()),
+        Some(first) => return Fault::Storage(format!("{:?}: {} ({error})", first.at, first.why)),
+        None => {}
+    }
+    match &error {
+        redb::Error::Io(io) if !matches!(io.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+            Fault::Storage(error.to_string())
+        }
+        redb::Error::Io(_)
+        | redb::Error::Corrupted(_)
+        | redb::Error::UpgradeRequired(_)
+        | redb::Error::TableDoesNotExist(_)
+        | redb::Error::TableTypeMismatch { .. }
+        | redb::Error::TableIsMultimap(_)
+        | redb::Error::TypeDefinitionChanged { .. } => Fault::Broken(format!("the database is damaged: {error}")),
+        // `redb::Error` may grow; what is not known to be damage is a failure.
+        _ => Fault::Storage(error.to_string()),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod draft;
 pub mod memory;
 pub mod frame;
 pub mod watched;
+mod site;
 pub mod embedded;
 pub mod file;
 pub mod check;
@@ -87,7 +88,7 @@ impl Store {
     /// A consistent reading of what is committed now. Hold it for moments: it keeps old pages alive.
     pub fn snapshot(&self) -> Result<Snapshot, Fault> {
         match self {
-            Store::Embedded(store) => store.snapshot().map(Snapshot::Embedded),
+            Store::Embedded(store) => Ok(Snapshot::Embedded(Box::new(store.snapshot()?))),
             Store::Memory(store) => Ok(Snapshot::Memory(held(store).clone())),
         }
     }
@@ -116,14 +117,14 @@ fn held(store: &Mutex<Arc<Memory>>) -> std::sync::MutexGuard<'_, Arc<Memory>> {
 
 /// One moment of a [`Store`], owned: it can go to another thread.
 pub enum Snapshot {
-    Embedded(embedded::Snapshot),
+    Embedded(Box<embedded::Snapshot>),
     Memory(Arc<Memory>),
 }
 
 impl Snapshot {
     fn view(&self) -> &dyn View {
         match self {
-            Snapshot::Embedded(view) => view,
+            Snapshot::Embedded(view) => view.as_ref(),
             Snapshot::Memory(view) => view.as_ref(),
         }
     }

@@ -85,6 +85,8 @@ pub enum Trip {
     ChangeOnce(u64),
     /// From that change on every change fails with EIO.
     ChangesFrom(u64),
+    /// From that change on nothing can be written for want of space; syncs succeed.
+    FullFrom(u64),
     /// The read fails once with EIO.
     ReadOnce(u64),
     /// The first sync from that change on fails and drops so many percent of what it should have
@@ -182,6 +184,10 @@ impl State {
             Some(Trip::ChangesFrom(at)) if number >= at => {
                 self.faults += 1;
                 return Err(io::Error::from_raw_os_error(EIO));
+            }
+            Some(Trip::FullFrom(at)) if number >= at && change.is_some() => {
+                self.faults += 1;
+                return Err(io::Error::from_raw_os_error(ENOSPC));
             }
             Some(Trip::SyncDropsFrom { change: at, percent }) if number >= at && change.is_none() => {
                 self.trip = None;
