@@ -150,6 +150,12 @@ impl Embedded {
         Ok(Snapshot::new(transaction, self.trouble.clone()))
     }
 
+    /// Fails once the path no longer names the file that is open. Cheap: one `stat`. Every commit
+    /// asks before it returns, so that nothing is acknowledged into a file nobody will open again.
+    pub fn in_place(&self) -> Result<(), Fault> {
+        self.site.as_ref().map_or(Ok(()), Site::still_there)
+    }
+
     /// Applies a commit whole, or not at all. Once this returns `Ok`, it survives a power cut.
     ///
     /// After any error but [`Fault::Overtaken`] the store takes no more commits: stop acknowledging,
@@ -186,16 +192,12 @@ impl Embedded {
             }
             Ok(())
         });
-        if let Some(site) = &self.site {
-            if let Err(Fault::Storage(why)) = &kept
-                && self.trouble.get().is_some_and(|trouble| trouble.needs_copy())
-            {
-                site.mark_dirty(why);
-            }
-            // What was written into a file that is no longer at its path must not be acknowledged.
-            site.still_there()?;
+        if let (Some(site), Err(Fault::Storage(why))) = (&self.site, &kept)
+            && self.trouble.get().is_some_and(|trouble| trouble.needs_copy())
+        {
+            site.mark_dirty(why);
         }
-        kept
+        kept.and_then(|()| self.in_place())
     }
 
     /// Closes the store; with a file, leaves the mark of a clean stop. Snapshots still held stop
@@ -448,6 +450,18 @@ mod tests {
         assert_eq!(journal_len(&after).expect("len"), 1);
         assert_eq!(journal_len(&before).expect("an old snapshot keeps its moment"), 0);
         store.commit(Commit { journal_len: 1, ..Commit::default() }).expect("nothing to do, in time");
+    }
+
+    #[test]
+    fn a_snapshot_does_not_wait_for_the_writer() {
+        let store = store();
+        let read = store.write(|transaction| {
+            transaction.open_table(definition(Table::Meta))?.remove(FORMAT_KEY)?;
+            let snapshot = store.snapshot().map_err(Stop::Fault)?;
+            check_format(&snapshot).map_err(Stop::Fault)
+        });
+        read.expect("the reading saw what was committed before");
+        assert!(check_format(&store.snapshot().expect("snapshot")).is_err(), "the writer's change followed");
     }
 
     #[test]

@@ -101,6 +101,14 @@ impl Store {
         }
     }
 
+    /// Whether the file is still where it was opened; see [`Embedded::in_place`].
+    pub fn in_place(&self) -> Result<(), Fault> {
+        match self {
+            Store::Embedded(store) => store.in_place(),
+            Store::Memory(_) => Ok(()),
+        }
+    }
+
     /// Closes the store and leaves the mark of a clean stop; see [`Embedded::close`].
     pub fn close(self) -> Result<(), Fault> {
         match self {
