@@ -23,7 +23,7 @@ use redb::{Builder, DatabaseError, ReadOnlyDatabase, ReadableDatabase};
 use rustix::fs::OFlags;
 
 use super::Fault;
-use super::embedded::{self, Embedded, NotOpened, Opening, Snapshot};
+use super::embedded::{self, Embedded, FORMAT, NotOpened, Opening, Snapshot};
 use super::site::{Site, beside, mark_dirty, parent, read_clean, read_dirty};
 use super::watched::{Watch, Watched, is_full};
 use crate::words::time::{Timestamp, days};
@@ -56,6 +56,11 @@ pub enum OpenError {
     Io { doing: &'static str, path: PathBuf, source: io::Error },
     #[error("no room to recover `{}`: its copy needs {needed_mib} MiB, {free_mib} MiB are free; make room and start again", path.display())]
     NoRoom { path: PathBuf, needed_mib: u64, free_mib: u64 },
+    #[error(
+        "the store `{}` has format {found} and this program reads format {FORMAT}: start the version that wrote it",
+        path.display()
+    )]
+    OtherFormat { path: PathBuf, found: String },
     #[error("the store `{}` can't be trusted: {fault}; move it aside (keep it), restore the last backup", path.display())]
     Damaged { path: PathBuf, fault: Fault },
     #[error(transparent)]
@@ -69,7 +74,10 @@ impl OpenError {
             OpenError::InUse { .. } | OpenError::Unclean { .. } | OpenError::NoRoom { .. } => true,
             OpenError::Io { source, .. } => is_full(source),
             OpenError::Fault(fault) => matches!(fault, Fault::Full(_)),
-            OpenError::Missing { .. } | OpenError::NotOurs { .. } | OpenError::Damaged { .. } => false,
+            OpenError::Missing { .. }
+            | OpenError::NotOurs { .. }
+            | OpenError::OtherFormat { .. }
+            | OpenError::Damaged { .. } => false,
         }
     }
 }
@@ -219,9 +227,38 @@ impl StoreFile {
         sync_directory(&self.path)
     }
 
+    /// Does what [`StoreFile::state`] asks for, so that [`StoreFile::open`] may follow; returns when the
+    /// store was checked last.
+    ///
+    /// `birth`: see [`Embedded::create_on`]. `copied`: see [`StoreFile::recover`]. `check` gets the
+    /// reason and must run [`super::check::verify_file`] in a child of this process; whatever end but
+    /// success the child comes to is an error.
+    pub fn prepare<E: From<OpenError>>(
+        &self,
+        now: Timestamp,
+        birth: &[(&str, &[u8])],
+        copied: impl FnMut(u64, u64),
+        check: impl FnOnce(&str) -> Result<(), E>,
+    ) -> Result<Timestamp, E> {
+        match self.state(now)? {
+            State::Absent => self.create(birth)?,
+            State::Clean { checked_at } => return Ok(checked_at),
+            State::CheckDue { why } => check(&why)?,
+            State::Dirty { why } => {
+                self.recover(copied)?;
+                check(&why)?;
+                self.mended()?;
+            }
+        }
+        Ok(now)
+    }
+
     /// Opens the store for writing. It must be `Clean`, freshly created, or checked just now;
     /// `checked_at` says when it was checked last.
     pub fn open(&self, cache_mib: usize, checked_at: Timestamp) -> Result<Embedded, OpenError> {
+        if let Some(why) = read_dirty(&self.path).map_err(io_error("read the marks of", &self.path))? {
+            return Err(OpenError::Unclean { path: self.path.clone(), why });
+        }
         let (store, found) = open_writable(&self.path, cache_mib, Opening::Plain)?;
         Ok(store.at(Site::new(&self.path, &found, checked_at)))
     }
@@ -260,16 +297,13 @@ pub(super) fn open_writable(
     sync_directory(path)?;
     let (opening, listener) = opening.split();
     let (backend, trouble) = Watched::new(FileBackend::new(file).map_err(redb_error)?, listener);
-    match Embedded::open_watched(backend, trouble.clone(), cache_mib, opening) {
-        Ok(store) => Ok((store, found)),
-        Err(NotOpened::InUse) => Err(OpenError::InUse { path: path.to_owned(), pid: None }),
-        Err(NotOpened::Fault(fault)) => {
-            if trouble.get().is_some_and(|trouble| trouble.needs_copy()) {
-                mark_dirty(path, &fault.to_string());
-            }
-            Err(damaged(path, fault))
-        }
+    let opened = Embedded::open_watched(backend, trouble.clone(), cache_mib, opening);
+    if let Err(NotOpened::Fault(fault)) = &opened
+        && trouble.get().is_some_and(|trouble| trouble.needs_copy())
+    {
+        mark_dirty(path, &fault.to_string());
     }
+    Ok((opened.map_err(|why| not_opened(path, why))?, found))
 }
 
 /// The store at a path, for reading while no daemon runs. Never repairs anything.
@@ -294,11 +328,11 @@ impl ReadOnly {
         let backend = FileBackend::new(file).map_err(redb_error)?;
         let database = builder.open_read_only_with_backend(backend).map_err(|error| match error {
             DatabaseError::RepairAborted => unclean("the database says so".to_owned()),
-            DatabaseError::DatabaseAlreadyOpen => OpenError::InUse { path: path.to_owned(), pid: None },
-            error => damaged(path, embedded::fault(&Watch::default(), error)),
+            DatabaseError::DatabaseAlreadyOpen => not_opened(path, NotOpened::InUse),
+            error => not_opened(path, embedded::fault(&Watch::default(), error).into()),
         })?;
         let store = ReadOnly { database, _lock: lock };
-        embedded::check_format(&store.snapshot()?)?;
+        embedded::check_format(&store.snapshot()?).map_err(|why| not_opened(path, why))?;
         Ok(store)
     }
 
@@ -431,10 +465,13 @@ fn redb_error(error: DatabaseError) -> Fault {
     embedded::fault(&Watch::default(), error)
 }
 
-/// A fault met while opening: a disk that is full or fails is no damage.
-fn damaged(path: &Path, fault: Fault) -> OpenError {
-    match fault {
-        Fault::Full(_) | Fault::Storage(_) | Fault::Overtaken { .. } => OpenError::Fault(fault),
-        Fault::Damaged { .. } | Fault::Broken(_) => OpenError::Damaged { path: path.to_owned(), fault },
+fn not_opened(path: &Path, why: NotOpened) -> OpenError {
+    let path = path.to_owned();
+    match why {
+        NotOpened::InUse => OpenError::InUse { path, pid: None },
+        NotOpened::OtherFormat(found) => OpenError::OtherFormat { path, found },
+        // A disk that is full or fails is no damage.
+        NotOpened::Fault(fault @ (Fault::Full(_) | Fault::Storage(_) | Fault::Overtaken { .. })) => fault.into(),
+        NotOpened::Fault(fault @ (Fault::Damaged { .. } | Fault::Broken(_))) => OpenError::Damaged { path, fault },
     }
 }
