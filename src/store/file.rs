@@ -123,12 +123,11 @@ impl StoreFile {
             let why = "exists already: a new store is only made where none is".to_owned();
             return Err(OpenError::NotOurs { path: self.path.clone(), why });
         }
-        let new = beside(&self.path, ".new");
-        let file = new_file(&new)?;
-        let handle = file.try_clone().map_err(io_error("create", &new))?;
-        Embedded::create_on(FileBackend::new(file).map_err(redb_error)?, CREATE_CACHE_MIB, birth)?.close()?;
-        handle.sync_all().map_err(io_error("sync", &new))?;
-        self.put_in_place(&new)?;
+        self.put_in_place(&beside(&self.path, ".new"), |new, file| {
+            let handle = file.try_clone().map_err(io_error("create", new))?;
+            Embedded::create_on(FileBackend::new(file).map_err(redb_error)?, CREATE_CACHE_MIB, birth)?.close()?;
+            Ok(handle)
+        })?;
         self.lock.note_made().map_err(io_error("write", &beside(&self.path, ".lock")))
     }
 
@@ -140,62 +139,34 @@ impl StoreFile {
     pub fn recover(&self, mut progress: impl FnMut(u64, u64)) -> Result<(), OpenError> {
         let (mut from, found) = vetted(&self.path, OpenOptions::new().read(true))?;
         self.make_room_for(&found)?;
-        let copy = beside(&self.path, ".copy");
-        let mut to = new_file(&copy)?;
-        // By hand: io::copy may share the extents on the disk, which are what we do not trust.
-        let mut chunk = vec![0; COPY_CHUNK_BYTES];
-        let mut done = 0;
-        loop {
-            let read = from.read(&mut chunk).map_err(io_error("read", &self.path))?;
-            if read == 0 {
-                break;
+        self.put_in_place(&beside(&self.path, ".copy"), |copy, mut to| {
+            // By hand: io::copy may share the extents on the disk, which are what we do not trust.
+            let mut chunk = vec![0; COPY_CHUNK_BYTES];
+            let mut done = 0;
+            loop {
+                let read = from.read(&mut chunk).map_err(io_error("read", &self.path))?;
+                if read == 0 {
+                    break;
+                }
+                // Holes stay holes: a redb file is longer than what it uses.
+                let written = if chunk[..read].iter().all(|byte| *byte == 0) {
+                    to.seek(SeekFrom::Current(read as i64)).map(|_| ())
+                } else {
+                    to.write_all(&chunk[..read])
+                };
+                written.map_err(io_error("write", copy))?;
+                done += read as u64;
+                progress(done, found.len());
             }
-            // Holes stay holes: a redb file is longer than what it uses.
-            let written = if chunk[..read].iter().all(|byte| *byte == 0) {
-                to.seek(SeekFrom::Current(read as i64)).map(|_| ())
-            } else {
-                to.write_all(&chunk[..read])
-            };
-            written.map_err(io_error("write", &copy))?;
-            done += read as u64;
-            progress(done, found.len());
-        }
-        to.set_len(done).map_err(io_error("write", &copy))?;
-        to.sync_all().map_err(io_error("sync", &copy))?;
-        remove(&beside(&self.path, ".clean"))?;
-        self.put_in_place(&copy)
+            to.set_len(done).map_err(io_error("write", copy))?;
+            Ok(to)
+        })
     }
 
     /// Takes the dirty mark away: call it once the recovered file passed its check.
     pub fn mended(&self) -> Result<(), OpenError> {
         remove(&beside(&self.path, ".dirty"))?;
         sync_directory(&self.path)
-    }
-
-    /// Does what [`StoreFile::state`] asks for, so that [`StoreFile::open`] may follow; returns when the
-    /// store was checked last.
-    ///
-    /// `birth`: see [`Embedded::create_on`]. `copied`: see [`StoreFile::recover`]. `check` gets the
-    /// reason and must run [`super::check::verify_file`] in a child of this process; whatever end but
-    /// success the child comes to is an error.
-    pub fn prepare<E: From<OpenError>>(
-        &self,
-        now: Timestamp,
-        birth: &[(&str, &[u8])],
-        copied: impl FnMut(u64, u64),
-        check: impl FnOnce(&str) -> Result<(), E>,
-    ) -> Result<Timestamp, E> {
-        match self.state(now)? {
-            State::Absent => self.create(birth)?,
-            State::Clean { checked_at } => return Ok(checked_at),
-            State::CheckDue { why } => check(&why)?,
-            State::Dirty { why } => {
-                self.recover(copied)?;
-                check(&why)?;
-                self.mended()?;
-            }
-        }
-        Ok(now)
     }
 
     /// Opens the store for writing. It must be `Clean`, freshly created, or checked just now;
@@ -221,8 +192,24 @@ impl StoreFile {
         Ok(())
     }
 
-    fn put_in_place(&self, new: &Path) -> Result<(), OpenError> {
-        fs::rename(new, &self.path).map_err(io_error("put in place", new))?;
+    /// Puts a file made by `make` at the store's path, durably, or leaves everything as it was.
+    fn put_in_place(
+        &self,
+        new: &Path,
+        make: impl FnOnce(&Path, File) -> Result<File, OpenError>,
+    ) -> Result<(), OpenError> {
+        // What an earlier try in this process left.
+        remove(new)?;
+        let made = new_file(new).and_then(|file| make(new, file)).and_then(|file| {
+            file.sync_all().map_err(io_error("sync", new))?;
+            remove(&beside(&self.path, ".clean"))?;
+            fs::rename(new, &self.path).map_err(io_error("put in place", new))
+        });
+        if made.is_err() {
+            // It may be what fills the disk; the next try removes it in any case.
+            let _ = fs::remove_file(new);
+        }
+        made?;
         sync_directory(&self.path)
     }
 }

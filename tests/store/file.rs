@@ -207,7 +207,12 @@ fn leftovers_of_an_interrupted_creation_are_removed_and_do_not_hurt() {
     let folder = Folder::new();
     fs::write(folder.beside(".new"), b"half a database").expect("write");
     fs::write(folder.beside(".copy"), b"half a copy").expect("write");
-    let (file, store) = created(&folder);
+    let file = folder.lock();
+    assert_eq!(folder.names(), ["store.redb.lock"]);
+    // A try of this process that failed before, on a full disk say.
+    fs::write(folder.beside(".new"), b"half a database").expect("write");
+    file.create(&[]).expect("create");
+    let store = file.open(CACHE_MIB, now()).expect("open");
     assert_eq!(folder.names(), ["store.redb", "store.redb.lock"]);
     store.close().expect("close");
     drop(file);
@@ -285,37 +290,56 @@ fn a_dirty_store_is_recovered_into_a_new_file() {
     assert_eq!(folder.names(), ["store.redb", "store.redb.clean", "store.redb.lock"]);
 }
 
+/// What a daemon does at its start.
+fn prepare(
+    file: &StoreFile,
+    now: Timestamp,
+    check: impl FnOnce(&str) -> Result<(), OpenError>,
+) -> Result<Timestamp, OpenError> {
+    match file.state(now)? {
+        State::Absent => file.create(&[])?,
+        State::Clean { checked_at } => return Ok(checked_at),
+        State::CheckDue { why } => check(&why)?,
+        State::Dirty { why } => {
+            file.recover(|_, _| {})?;
+            check(&why)?;
+            file.mended()?;
+        }
+    }
+    Ok(now)
+}
+
 #[test]
 fn a_start_prepares_the_store_from_every_state() {
     let folder = Folder::new();
     let file = folder.lock();
-    let prepare = |expect_check: Option<&str>, now| {
+    let start = |expect_check: Option<&str>, now| {
         let mut checked = None;
         let check = |why: &str| {
             checked = Some(why.to_owned());
             verify_file(&folder.path(), CACHE_MIB, |_| {}).map(|_| ())
         };
-        let checked_at = file.prepare(now, &[], |_, _| {}, check).expect("prepared");
+        let checked_at = prepare(&file, now, check).expect("prepared");
         assert_eq!(checked.as_deref(), expect_check);
         (file.open(CACHE_MIB, checked_at).expect("open"), checked_at)
     };
-    let (store, _) = prepare(None, now());
+    let (store, _) = start(None, now());
     write(&store, 1);
     store.close().expect("close");
     let next_day = later(now(), days(1));
-    let (store, checked_at) = prepare(None, next_day);
+    let (store, checked_at) = start(None, next_day);
     assert_eq!(checked_at, now(), "a clean stop is no check");
     drop(store);
-    let (store, checked_at) = prepare(Some("the last stop was not clean"), next_day);
+    let (store, checked_at) = start(Some("the last stop was not clean"), next_day);
     assert_eq!(checked_at, next_day);
     drop(store);
     fs::write(folder.beside(".dirty"), b"a sync failed").expect("the mark");
-    let (store, _) = prepare(Some("a sync failed"), next_day);
+    let (store, _) = start(Some("a sync failed"), next_day);
     store.close().expect("close");
     assert_eq!(file.state(next_day).expect("state"), State::Clean { checked_at: next_day });
 
     fs::write(folder.beside(".dirty"), b"a sync failed").expect("the mark");
-    let failed = file.prepare(now(), &[], |_, _| {}, |_| Err(OpenError::Missing { path: folder.path() }));
+    let failed = prepare(&file, now(), |_| Err(OpenError::Missing { path: folder.path() }));
     assert!(failed.is_err());
     assert!(matches!(file.state(now()).expect("state"), State::Dirty { .. }), "a failed check keeps the mark");
 }
