@@ -7,9 +7,6 @@
 //! Amounts are signed in the spelling they are sent in; see [`Money`].
 
 use super::backend::{self, Credentials, Request};
-use super::fingerprint::SECRET;
-use crate::core::account::Product;
-use crate::wire::form::Form;
 
 /// One operation with what it needs. Texts are sent as they are; `None` and empty lists are left out.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -184,35 +181,6 @@ fn fields(operation: &Operation<'_>) -> (&'static str, Vec<(String, String)>) {
     (name, f.fields)
 }
 
-/// Signed fields after the common ones, in an order that fits every operation: each has a few of them. Baskets follow
-/// as they stand in the body.
-#[rustfmt::skip]
-const SIGNED: &[&str] = &[
-    "orderNumber", "paymentNumber", "creditNumber", "sourceOrderNumber", "autoDeposit", "orderDescription", "amount",
-    "currency", "orderReference", "merchantReference", "customerStatement", "mandateId", "mandateSignatureDate",
-    "creditorId", "dueDate", "transactionIdentifier", "useIbanBic", "merchantTokenizationFlag", "periodicType",
-    "paymentType", "transactionType", "bankCountry",
-];
-/// The same for transferFund, where the source order follows the kind of transfer.
-#[rustfmt::skip]
-const SIGNED_IN_TRANSFER: &[&str] = &[
-    "orderNumber", "creditNumber", "orderDescription", "amount", "currency", "orderReference", "customerStatement",
-    "fundTransferType", "sourceOrderNumber", "consumerEmail", "consumerWalletId", "bankAccountOwner", "bankBic",
-    "bankAccountIban",
-];
-
-/// The names a request signs, in order, read back from the request: what the gateway does to check it.
-pub(super) fn signed_names(form: &Form, product: Product) -> Vec<&str> {
-    let has = |name: &&str| form.get(name).is_some() || *name == SECRET;
-    let common: &[&str] = match product {
-        Product::Page => &["customerId", "shopId", "toolkitPassword", SECRET, "command", "language"],
-        Product::Seamless => &["customerId", "shopId", "password", SECRET, "language"],
-    };
-    let own = if form.get("fundTransferType").is_some() { SIGNED_IN_TRANSFER } else { SIGNED };
-    let basket = form.fields().iter().map(|(name, _)| name.as_str()).filter(|name| name.starts_with("basketItem"));
-    common.iter().chain(own).copied().filter(has).chain(basket).collect()
-}
-
 #[derive(Default)]
 struct Fields {
     fields: Vec<(String, String)>,
@@ -280,6 +248,7 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::account::Product;
     use crate::core::message::Scheme;
     use crate::wire::checkout::encode::verify_request;
 

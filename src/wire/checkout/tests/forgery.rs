@@ -266,9 +266,7 @@ proptest! {
     }
 }
 
-/// Sixteen times the input, about sixteen times the work: the largest body a receiver takes is read in far less than
-/// the gateway's patience. Counted in steps of the allocator's and the hash's own making, not in time: a body of many
-/// names that all differ, and one of one long list.
+/// A body at the limits is a message like any other, and one beyond them is none.
 #[test]
 fn the_largest_bodies_are_read_within_the_limits() {
     let many: String = (0..12_000).map(|n| format!("n{n}={n}&")).collect();
