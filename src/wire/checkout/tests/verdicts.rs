@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::super::fingerprint::{FINGERPRINT, ORDER};
-use super::super::{Reading, Unreadable, decode, encode};
+use super::super::{Reading, Unreadable, decode, encode, is_confirmation};
 use super::*;
 use crate::core::message::{Authenticity, Dialect, Format, PaymentState, Transaction};
 use crate::wire::form::NotAForm;
@@ -279,4 +279,20 @@ fn what_is_no_message_is_an_error_that_says_why() {
         decode(b"", &Reading { secret: Some(b"s"), ..Reading::default() }),
         Err(Unreadable::NotAForm(NotAForm::Empty))
     );
+}
+
+#[test]
+fn a_confirmation_is_told_from_other_forms() {
+    let list_only = format!("a=1&{ORDER}=a");
+    for (body, expected) in [
+        (signed(&card(), Scheme::Md5).as_str(), true),
+        ("paymentState=NEW", true),
+        (&list_only, true),
+        ("transaction_state=success&request_id=1", false),
+        ("status=0&orders=0", false),
+        ("<payment/>", false),
+        ("", false),
+    ] {
+        assert_eq!(is_confirmation(body.as_bytes()), expected, "{body}");
+    }
 }
