@@ -60,6 +60,16 @@ pub enum Unreadable {
     NotAFingerprint(Scheme),
 }
 
+impl Unreadable {
+    /// Whether the caller asked wrongly, rather than the body being no message.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Unreadable::NotAForm(_) => false,
+            Unreadable::NoAlgorithm | Unreadable::EmptySecret | Unreadable::NotAFingerprint(_) => true,
+        }
+    }
+}
+
 /// Reads one confirmUrl body. See the module for the verdicts.
 ///
 /// `custom` and `transactions` are filled whatever the verdict; `transactions` holds one entry for SUCCESS and none
