@@ -35,10 +35,10 @@ pub(super) const SHA256: &str = "http://www.w3.org/2001/04/xmlenc#sha256";
 const RSA_SHA1: &str = "http://www.w3.org/2000/09/xmldsig#rsa-sha1";
 const SHA1: &str = "http://www.w3.org/2000/09/xmldsig#sha1";
 
-/// The verdict on a document. `pins` are SubjectPublicKeyInfo (DER); one that fits suffices.
+/// The verdict on a document; `covers` names what the signature then covers. `pins` are SubjectPublicKeyInfo (DER); one that fits suffices.
 pub(super) fn authenticity(
     document: &Document,
-    covers: Vec<String>,
+    covers: impl FnOnce() -> Vec<String>,
     pins: &[Vec<u8>],
     allow_sha1: bool,
 ) -> Authenticity {
@@ -52,7 +52,7 @@ pub(super) fn authenticity(
         return Authenticity::Unverifiable { scheme, reason: Some("no pinned key to check with".to_owned()) };
     }
     match verify(document, signature, pins, allow_sha1) {
-        Ok(()) => Authenticity::Verified { scheme: Scheme::XmlDsig, covers },
+        Ok(()) => Authenticity::Verified { scheme: Scheme::XmlDsig, covers: covers() },
         Err(reason) => Authenticity::Refuted { scheme, reason: reason.to_owned() },
     }
 }
