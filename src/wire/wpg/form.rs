@@ -33,7 +33,7 @@ impl<'a> Form<'a> {
                 continue;
             }
             if pairs.len() >= PAIRS_MAX {
-                return Err(Unreadable::new(format!("nvp: more than {PAIRS_MAX} fields")));
+                return Err(Unreadable::new(format!("form: more than {PAIRS_MAX} fields")));
             }
             let (name, value) = match pair.iter().position(|b| *b == b'=') {
                 Some(at) => (&pair[..at], &pair[at + 1..]),

@@ -150,31 +150,40 @@ fn bare(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii_start()
 }
 
+/// How a body must be read.
+#[derive(Clone, Copy)]
+enum Shape {
+    Xml,
+    Json,
+    JsonSigned,
+    Nvp,
+}
+
 /// What the first bytes and names say a body is.
-fn sniff(body: &[u8]) -> Option<Format> {
+fn sniff(body: &[u8]) -> Option<Shape> {
     let bare = bare(body);
     match bare.first()? {
-        b'<' => return Some(Format::Xml),
-        b'{' => return Some(Format::Json),
+        b'<' => return Some(Shape::Xml),
+        b'{' => return Some(Shape::Json),
         _ => {}
     }
     let mut is_nvp = false;
     for pair in bare.split(|b| *b == b'&') {
         let name = pair.split(|b| *b == b'=').next().filter(|name| name.len() < pair.len());
         match name {
-            Some(b"response-base64") => return Some(Format::JsonSigned),
+            Some(b"response-base64") => return Some(Shape::JsonSigned),
             Some(name) => is_nvp |= nvp::KNOWN_NAMES.iter().any(|known| known.as_bytes() == name),
             None => {}
         }
     }
-    is_nvp.then_some(Format::Nvp)
+    is_nvp.then_some(Shape::Nvp)
 }
 
-fn read(body: &[u8], format: Format, key: Option<&Key>, options: DecodeOptions) -> Result<Message, Unreadable> {
+fn read(body: &[u8], shape: Shape, key: Option<&Key>, options: DecodeOptions) -> Result<Message, Unreadable> {
     // An empty secret would let everybody sign.
     let secret = key.map(Key::secret_bytes).filter(|secret| !secret.is_empty());
-    match format {
-        Format::Xml => {
+    match shape {
+        Shape::Xml => {
             let text = xml::decode_text(body)?;
             let document = xml::read(&text)?;
             let reading = payment_xml::read(&document)?;
@@ -182,13 +191,13 @@ fn read(body: &[u8], format: Format, key: Option<&Key>, options: DecodeOptions) 
             let verdict = dsig::authenticity(&document, || payment_xml::covers(&document), pins, options.allow_sha1);
             Ok(message(Format::Xml, reading, verdict))
         }
-        Format::Json => {
+        Shape::Json => {
             let reading = payment_json::read(&read_json(body)?)?;
             let reason = Some("not signed".to_owned());
             Ok(message(Format::Json, reading, Authenticity::Unverifiable { scheme: None, reason }))
         }
-        Format::JsonSigned => json_signed(body, secret),
-        Format::Nvp | Format::Form => {
+        Shape::JsonSigned => json_signed(body, secret),
+        Shape::Nvp => {
             let form = Form::read(bare(body), Plus::IsSpace)?;
             let verdict = nvp::authenticity(&form, secret);
             Ok(message(Format::Nvp, nvp::read(&form), verdict))
