@@ -161,8 +161,9 @@ impl Embedded {
 
     /// Applies a commit whole, or not at all. Once this returns `Ok`, it survives a power cut.
     ///
-    /// After any error but [`Fault::Overtaken`] the store takes no more commits: stop acknowledging,
-    /// close it and open it again by the book. The commit itself may turn out to have been kept.
+    /// After [`Fault::Overtaken`] nothing changed and the store works on. After any other error stop
+    /// acknowledging, close the store and open it again by the book: a disk that failed once gets no
+    /// second commit, and the commit that failed may turn out to have been kept.
     pub fn commit(&self, commit: Commit) -> Result<(), Fault> {
         if commit.changes.is_empty() {
             let found = journal_len(&self.snapshot()?)?;
@@ -195,10 +196,10 @@ impl Embedded {
             }
             Ok(())
         });
-        if let (Some(site), Err(Fault::Storage(why))) = (&self.site, &kept)
+        if let (Some(site), Err(why)) = (&self.site, &kept)
             && self.trouble.get().is_some_and(|trouble| trouble.needs_copy())
         {
-            site.mark_dirty(why);
+            site.mark_dirty(&why.to_string());
         }
         kept.and_then(|()| self.in_place())
     }

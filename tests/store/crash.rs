@@ -196,7 +196,7 @@ fn sweep(damages: u64, thanks: Thanks) -> Tally {
 #[test]
 fn a_power_cut_at_any_point_loses_nothing_acknowledged_and_applies_nothing_by_half() {
     let started = Instant::now();
-    let Tally { points, states, cut_twice, findings } = sweep(72, Thanks::Behind);
+    let Tally { points, states, cut_twice, findings } = sweep(48, Thanks::Behind);
     let (found, seconds) = (findings.len(), started.elapsed().as_secs_f32());
     println!(
         "power cuts: points {points}, states {states}, cut twice {cut_twice}, lost or torn {found}, {seconds:.1} s"
