@@ -121,13 +121,7 @@ impl Engine {
             return Ok(None);
         }
         if let Some(key) = &payment.desk {
-            let lists_it = |number: PaymentNumber| -> Result<bool, Fault> {
-                let alert = books::firing(view, key)?;
-                Ok(alert.is_some_and(|a| {
-                    a.members.iter().any(|m| m.number == number) || a.count as usize > a.members.len()
-                }))
-            };
-            if !lists_it(payment.number)? {
+            if books::firing(view, key)?.is_none() {
                 return Ok(Some(format!("the alert `{key}` it was handed over to is not open")));
             }
             return Ok(None);
