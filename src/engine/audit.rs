@@ -8,7 +8,6 @@ use crate::core::record::Event;
 use crate::engine::{Engine, apply, books, settle};
 use crate::store::memory::Memory;
 use crate::store::{Draft, Fault, Table, View, chain, journal_len};
-use crate::words::id::PaymentNumber;
 
 /// Rows read at a time.
 const PAGE_ROWS: usize = 1_000;
