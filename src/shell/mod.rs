@@ -2,3 +2,9 @@
 //! It decides nothing about money.
 
 pub mod config;
+pub mod clock;
+pub mod books;
+pub mod job;
+pub mod writer;
+pub mod json_fields;
+pub mod submission_json;
