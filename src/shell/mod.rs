@@ -8,3 +8,8 @@ pub mod job;
 pub mod writer;
 pub mod json_fields;
 pub mod submission_json;
+pub mod http;
+pub mod public;
+pub mod demo_clock;
+pub mod admin_guard;
+pub mod admin;
