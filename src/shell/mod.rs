@@ -13,3 +13,6 @@ pub mod public;
 pub mod demo_clock;
 pub mod admin_guard;
 pub mod admin;
+pub mod lane;
+pub mod gateway;
+pub mod retriever;

@@ -311,9 +311,8 @@ impl Thread {
 
     /// Drops every job for a while. Returns whether nobody is left to send any.
     fn turn_away(&mut self, pause: Duration) -> bool {
-        // Not a reading of the time, only a bound on a wait.
-        let end = std::time::Instant::now() + pause;
-        loop {
+        const STEP: Duration = Duration::from_millis(20);
+        for _ in 0..pause.as_millis().div_ceil(STEP.as_millis()) {
             while let Ok(job) = self.jobs.try_recv() {
                 if matches!(job, Job::Stop) {
                     return true;
@@ -322,11 +321,9 @@ impl Thread {
             if self.jobs.is_closed() {
                 return true;
             }
-            if std::time::Instant::now() >= end {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(STEP);
         }
+        false
     }
 }
 
