@@ -16,3 +16,8 @@ pub mod admin;
 pub mod lane;
 pub mod gateway;
 pub mod retriever;
+pub mod webhook;
+pub mod notifier;
+pub mod telemetry;
+pub mod scheduler;
+pub mod spool;
