@@ -10,6 +10,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+pub use super::seal::signed_xml;
+
 use super::payment_xml::PAYMENT_NAMESPACES;
 use super::signature::{self, V1_FIELDS, V2_FIELDS, to_base64};
 use crate::core::message::Transaction;
@@ -57,7 +59,7 @@ fn payment_element(t: &Transaction, is_root: bool) -> String {
     xml.push_str(&format!("<statuses>{statuses}</statuses>"));
     if let Some(amount) = t.amount {
         let currency = attribute("currency", amount.currency.map(|c| c.code()));
-        xml.push_str(&format!("<requested-amount{currency}>{}</requested-amount>", amount.value));
+        xml.push_str(&format!("<requested-amount{currency}>{}</requested-amount>", amount.value_text()));
     }
     let mut element = |name: &str, value: &Option<String>| {
         if let Some(value) = value {
@@ -159,7 +161,7 @@ pub fn payment_json(t: &Transaction) -> String {
         payment.iter().map(|(name, value)| format!("{}:{value}", Value::from(name.as_str()))).collect();
     if let Some(amount) = t.amount {
         // As a number with all its digits, which a serde_json value cannot hold.
-        let value = RawValue::from_string(amount.value.to_string()).expect("a decimal is a JSON number");
+        let value = RawValue::from_string(amount.value_text()).expect("a decimal is a JSON number");
         let currency = amount.currency.map(|c| format!(r#","currency":"{c}""#)).unwrap_or_default();
         members.push(format!(r#""requested-amount":{{"value":{value}{currency}}}"#));
     }
@@ -191,7 +193,7 @@ fn nvp_fields(t: &Transaction) -> Vec<(String, String)> {
     field("transaction_state", t.transaction_state.clone());
     let stamp = t.completed_at.map(|at| at.to_zoned(TimeZone::UTC).strftime("%Y%m%d%H%M%S").to_string());
     field("completion_time_stamp", stamp);
-    field("requested_amount", t.amount.map(|a| a.value.to_string()));
+    field("requested_amount", t.amount.map(|a| a.value_text()));
     field("requested_amount_currency", t.amount.and_then(|a| a.currency).map(|c| c.code().to_owned()));
     field("parent_transaction_id", t.parent_transaction_id.clone());
     field("group_transaction_id", t.group_transaction_id.clone());

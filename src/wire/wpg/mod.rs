@@ -18,12 +18,14 @@ mod payment_json;
 mod payment_xml;
 mod pin;
 pub mod retrieve;
+mod seal;
 pub mod signature;
 mod value;
 mod xml;
 
 pub use form::PAIRS_MAX;
 pub use pin::{NotAPin, pin_from_pem};
+pub use seal::{NotASigningKey, SigningKey};
 pub use xml::{ATTRIBUTES_MAX, DEPTH_MAX, NAMESPACES_MAX};
 
 use form::{Form, Plus};
