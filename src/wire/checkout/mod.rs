@@ -19,3 +19,6 @@ pub mod reply;
 
 pub use confirm::{Reading, Unreadable, decode};
 pub use reply::{ReplyForm, reply_nok, reply_ok};
+
+#[cfg(test)]
+mod tests;
