@@ -4,12 +4,15 @@
 //! whole file in 245 of 591 fault points, with it in none; quick-repair opens an unclean file
 //! without verifying anything. How a file on a disk is created, checked and recovered is [`super::file`].
 
+use std::io::ErrorKind;
 use std::ops::Bound;
 use std::sync::OnceLock;
 
-use redb::{Builder, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
+use redb::{
+    Builder, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
+};
 
-use super::file::Site;
+use super::site::Site;
 use super::watched::{Listener, Watch, Watched};
 use super::{Commit, Fault, Row, Table, View, chain, frame, journal_len};
 
@@ -32,6 +35,35 @@ pub enum Opening {
     Plain,
     /// Verify every page first. redb reads the file about three times; the listener hears of it.
     Checked(Option<Listener>),
+}
+
+impl Opening {
+    pub(super) fn split(self) -> (Pages, Option<Listener>) {
+        match self {
+            Opening::Plain => (Pages::Trusted, None),
+            Opening::Checked(listener) => (Pages::Checked, listener),
+        }
+    }
+}
+
+/// Whether redb verifies all pages when it opens them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Pages {
+    Trusted,
+    Checked,
+}
+
+/// Why a store did not open.
+pub(super) enum NotOpened {
+    /// Another process holds redb's own lock.
+    InUse,
+    Fault(Fault),
+}
+
+impl From<Fault> for NotOpened {
+    fn from(fault: Fault) -> NotOpened {
+        NotOpened::Fault(fault)
+    }
 }
 
 /// A store in one redb file.
@@ -75,21 +107,32 @@ impl Embedded {
 
     /// Opens a store that [`Embedded::create_on`] made.
     pub fn open_on(backend: impl StorageBackend, cache_mib: usize, opening: Opening) -> Result<Embedded, Fault> {
-        let mut builder = builder(cache_mib);
-        let listener = match opening {
-            Opening::Plain => None,
-            Opening::Checked(listener) => {
-                builder.set_check_integrity_on_open(true);
-                listener
-            }
-        };
+        let (opening, listener) = opening.split();
         let (backend, trouble) = Watched::new(backend, listener);
+        Embedded::open_watched(backend, trouble, cache_mib, opening).map_err(|why| match why {
+            NotOpened::InUse => Fault::Storage("another process has it open".to_owned()),
+            NotOpened::Fault(fault) => fault,
+        })
+    }
+
+    pub(super) fn open_watched<B: StorageBackend>(
+        backend: Watched<B>,
+        trouble: Watch,
+        cache_mib: usize,
+        pages: Pages,
+    ) -> Result<Embedded, NotOpened> {
         match backend.len() {
-            Ok(0) => return Err(Fault::Broken("the store's file is empty: restore it from a backup".into())),
+            // redb would make an empty database of it, where it can't be made safely.
+            Ok(0) => return Err(Fault::Broken("its file is empty".to_owned()).into()),
             Ok(_) => {}
-            Err(error) => return Err(fault(&trouble, error)),
+            Err(error) => return Err(fault(&trouble, error).into()),
         }
-        let database = builder.create_with_backend(backend).map_err(|e| fault(&trouble, e))?;
+        let mut builder = builder(cache_mib);
+        builder.set_check_integrity_on_open(pages == Pages::Checked);
+        let database = builder.create_with_backend(backend).map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => NotOpened::InUse,
+            error => fault(&trouble, error).into(),
+        })?;
         let store = Embedded { database, trouble, site: None };
         check_format(&store.snapshot()?)?;
         Ok(store)
@@ -105,6 +148,12 @@ impl Embedded {
     pub fn snapshot(&self) -> Result<Snapshot, Fault> {
         let transaction = self.database.begin_read().map_err(|e| fault(&self.trouble, e))?;
         Ok(Snapshot::new(transaction, self.trouble.clone()))
+    }
+
+    /// Fails once the path no longer names the file that is open. Cheap: one `stat`. Every commit
+    /// asks before it returns, so that nothing is acknowledged into a file nobody will open again.
+    pub fn in_place(&self) -> Result<(), Fault> {
+        self.site.as_ref().map_or(Ok(()), Site::still_there)
     }
 
     /// Applies a commit whole, or not at all. Once this returns `Ok`, it survives a power cut.
@@ -143,16 +192,12 @@ impl Embedded {
             }
             Ok(())
         });
-        if let Some(site) = &self.site {
-            if let Err(Fault::Storage(why)) = &kept
-                && self.trouble.get().is_some_and(|trouble| trouble.needs_copy())
-            {
-                site.mark_dirty(why);
-            }
-            // What was written into a file that is no longer at its path must not be acknowledged.
-            site.still_there()?;
+        if let (Some(site), Err(Fault::Storage(why))) = (&self.site, &kept)
+            && self.trouble.get().is_some_and(|trouble| trouble.needs_copy())
+        {
+            site.mark_dirty(why);
         }
-        kept
+        kept.and_then(|()| self.in_place())
     }
 
     /// Closes the store; with a file, leaves the mark of a clean stop. Snapshots still held stop
@@ -206,13 +251,28 @@ fn builder(cache_mib: usize) -> Builder {
     builder
 }
 
-/// A redb error as a fault, told by the first failure of the disk where there was one.
+/// A redb error as a fault: told by the first failure of the disk where there was one; else by
+/// whether the file is wrong ([`Fault::Broken`]) or something about it failed ([`Fault::Storage`]).
 pub(super) fn fault(trouble: &Watch, error: impl Into<redb::Error>) -> Fault {
     let error = error.into();
     match trouble.get() {
-        Some(first) if first.full => Fault::Full(first.why.clone()),
-        Some(first) => Fault::Storage(format!("{:?}: {} ({error})", first.at, first.why)),
-        None => Fault::Storage(error.to_string()),
+        Some(first) if first.full => return Fault::Full(first.why.clone()),
+        Some(first) => return Fault::Storage(format!("{:?}: {} ({error})", first.at, first.why)),
+        None => {}
+    }
+    match &error {
+        redb::Error::Io(io) if !matches!(io.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+            Fault::Storage(error.to_string())
+        }
+        redb::Error::Io(_)
+        | redb::Error::Corrupted(_)
+        | redb::Error::UpgradeRequired(_)
+        | redb::Error::TableDoesNotExist(_)
+        | redb::Error::TableTypeMismatch { .. }
+        | redb::Error::TableIsMultimap(_)
+        | redb::Error::TypeDefinitionChanged { .. } => Fault::Broken(format!("the database is damaged: {error}")),
+        // `redb::Error` may grow; what is not known to be damage is a failure.
+        _ => Fault::Storage(error.to_string()),
     }
 }
 
@@ -390,6 +450,18 @@ mod tests {
         assert_eq!(journal_len(&after).expect("len"), 1);
         assert_eq!(journal_len(&before).expect("an old snapshot keeps its moment"), 0);
         store.commit(Commit { journal_len: 1, ..Commit::default() }).expect("nothing to do, in time");
+    }
+
+    #[test]
+    fn a_snapshot_does_not_wait_for_the_writer() {
+        let store = store();
+        let read = store.write(|transaction| {
+            transaction.open_table(definition(Table::Meta))?.remove(FORMAT_KEY)?;
+            let snapshot = store.snapshot().map_err(Stop::Fault)?;
+            check_format(&snapshot).map_err(Stop::Fault)
+        });
+        read.expect("the reading saw what was committed before");
+        assert!(check_format(&store.snapshot().expect("snapshot")).is_err(), "the writer's change followed");
     }
 
     #[test]

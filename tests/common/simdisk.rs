@@ -5,6 +5,9 @@
 //! A cut leaves of those any part, in any order, torn at 512 bytes. A failed sync may drop changes
 //! while the cache still shows them (fsyncgate). All chance comes from the seed.
 
+// Each test program that includes this uses another part of it.
+#![allow(dead_code)]
+
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -85,6 +88,8 @@ pub enum Trip {
     ChangeOnce(u64),
     /// From that change on every change fails with EIO.
     ChangesFrom(u64),
+    /// From that change on nothing can be written for want of space; syncs succeed.
+    FullFrom(u64),
     /// The read fails once with EIO.
     ReadOnce(u64),
     /// The first sync from that change on fails and drops so many percent of what it should have
@@ -134,25 +139,28 @@ impl State {
     /// What a power cut would leave now.
     pub fn image_after_cut(&self, damage: Damage, dice: &mut Dice) -> Vec<u8> {
         let mut image = self.durable.clone();
-        match damage {
-            Damage::LoseAll => {}
-            Damage::KeepAll => self.pending.iter().for_each(|change| apply(&mut image, change)),
-            Damage::KeepFirst(percent) => {
-                let count = self.pending.len() * percent as usize / 100;
-                self.pending[..count].iter().for_each(|change| apply(&mut image, change));
-            }
+        self.land(damage, dice, &mut image);
+        image
+    }
+
+    /// Lets of the pending changes arrive what survives the damage.
+    fn land(&self, damage: Damage, dice: &mut Dice, image: &mut Vec<u8>) {
+        let kept: Vec<Change> = match damage {
+            Damage::LoseAll => Vec::new(),
+            Damage::KeepAll => self.pending.clone(),
+            Damage::KeepFirst(percent) => self.pending[..self.pending.len() * percent as usize / 100].to_vec(),
             Damage::Reorder => {
-                let mut kept: Vec<&Change> = self.pending.iter().filter(|_| dice.chance(50)).collect();
+                let mut kept: Vec<Change> = self.pending.iter().filter(|_| dice.chance(50)).cloned().collect();
                 dice.shuffle(&mut kept);
-                kept.into_iter().for_each(|change| apply(&mut image, change));
+                kept
             }
             Damage::Tear => {
                 let mut kept: Vec<Change> = self.pending.iter().flat_map(sectors).filter(|_| dice.chance(50)).collect();
                 dice.shuffle(&mut kept);
-                kept.iter().for_each(|change| apply(&mut image, change));
+                kept
             }
-        }
-        image
+        };
+        kept.iter().for_each(|change| apply(image, change));
     }
 
     /// Whether a cut now can leave only one image.
@@ -182,6 +190,10 @@ impl State {
             Some(Trip::ChangesFrom(at)) if number >= at => {
                 self.faults += 1;
                 return Err(io::Error::from_raw_os_error(EIO));
+            }
+            Some(Trip::FullFrom(at)) if number >= at && change.is_some() => {
+                self.faults += 1;
+                return Err(io::Error::from_raw_os_error(ENOSPC));
             }
             Some(Trip::SyncDropsFrom { change: at, percent }) if number >= at && change.is_none() => {
                 self.trip = None;
@@ -252,8 +264,6 @@ fn sectors(change: &Change) -> Vec<Change> {
     pieces
 }
 
-// One user needs these, another those.
-#[allow(dead_code)]
 impl SimDisk {
     /// An empty disk.
     pub fn new(seed: u64) -> SimDisk {
@@ -279,8 +289,8 @@ impl SimDisk {
         })))
     }
 
-    /// The file for a new process: the handles of the one before are dead, as after a kill. Its page
-    /// cache stays.
+    /// The file for a new process: the handles of the one before are dead, as after a kill -9, so that
+    /// dropping a store that still has one writes nothing. The page cache stays.
     pub fn file(&self) -> SimFile {
         let mut state = self.state();
         state.process += 1;
@@ -311,10 +321,12 @@ impl SimDisk {
     pub fn power_cut(&self, damage: Damage) {
         let mut state = self.state();
         let mut dice = state.dice.clone();
-        state.durable = state.image_after_cut(damage, &mut dice);
+        let mut image = std::mem::take(&mut state.durable);
+        state.land(damage, &mut dice, &mut image);
         state.dice = dice;
-        state.cache = state.durable.clone();
         state.pending.clear();
+        state.cache.clone_from(&image);
+        state.durable = image;
         state.powered = true;
         state.trip = None;
         state.process += 1;
@@ -324,7 +336,8 @@ impl SimDisk {
     /// durable. What [`reconciled::store::file::StoreFile::recover`] does.
     pub fn copy_over(&self) {
         let mut state = self.state();
-        state.durable = state.cache.clone();
+        let state = &mut *state;
+        state.durable.clone_from(&state.cache);
         state.pending.clear();
         state.process += 1;
     }

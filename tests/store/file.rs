@@ -66,7 +66,10 @@ fn write(store: &Embedded, rounds: u32) {
     }
 }
 
-fn rows(view: &dyn View) -> Result<Vec<(Table, Vec<u8>, Vec<u8>)>, Fault> {
+/// A row of any table.
+type Record = (Table, Vec<u8>, Vec<u8>);
+
+fn rows(view: &dyn View) -> Result<Vec<Record>, Fault> {
     let mut all = Vec::new();
     for table in Table::ALL {
         all.extend(view.range(table, &[], &[], usize::MAX)?.into_iter().map(|(key, value)| (table, key, value)));
@@ -100,12 +103,12 @@ fn a_second_daemon_is_refused_and_names_the_first() {
     let folder = Folder::new();
     let (_file, _store) = created(&folder);
     let refused = StoreFile::lock(&folder.path()).expect_err("in use");
-    let ours = std::process::id().to_string();
-    assert!(matches!(&refused, OpenError::InUse { pid, .. } if *pid == ours), "{refused}");
+    let ours = std::process::id();
+    assert!(matches!(&refused, OpenError::InUse { pid, .. } if *pid == Some(ours)), "{refused}");
     assert!(refused.is_temporary());
     assert!(refused.to_string().contains(&format!("process {ours}")), "{refused}");
     let refused = ReadOnly::open(&folder.path(), CACHE_MIB).err().expect("in use");
-    assert!(matches!(&refused, OpenError::InUse { pid, .. } if *pid == ours), "{refused}");
+    assert!(matches!(&refused, OpenError::InUse { pid, .. } if *pid == Some(ours)), "{refused}");
 }
 
 #[test]
@@ -284,6 +287,49 @@ fn a_dirty_store_is_recovered_into_a_new_file() {
 }
 
 #[test]
+fn a_store_that_is_gone_is_not_replaced_by_an_empty_one() {
+    let folder = Folder::new();
+    drop(folder.lock());
+    assert_eq!(folder.lock().state(now()).expect("never made"), State::Absent);
+    let (file, store) = created(&folder);
+    store.close().expect("close");
+    drop(file);
+    fs::remove_file(folder.path()).expect("a slip of the hand");
+    for _ in 0..2 {
+        let refused = folder.lock().state(now()).expect_err("gone").to_string();
+        assert!(refused.contains("is gone") && refused.contains("store.redb.lock"), "{refused}");
+    }
+    fs::remove_file(folder.beside(".lock")).expect("an operator who means it");
+    assert_eq!(folder.lock().state(now()).expect("state"), State::Absent);
+}
+
+#[test]
+fn a_cut_or_foreign_file_is_called_damaged() {
+    let folder = Folder::new();
+    let (file, store) = created(&folder);
+    write(&store, 5);
+    store.close().expect("close");
+    let sound = fs::read(folder.path()).expect("read");
+    let wrongs = [&sound[..sound.len() / 2], &sound[..100], &b"not a database"[..], &[0; 1 << 20]];
+    for (n, wrong) in wrongs.into_iter().enumerate() {
+        fs::write(folder.path(), wrong).expect("write");
+        let refused = catch_unwind(AssertUnwindSafe(|| verify_file(&folder.path(), CACHE_MIB, |_| {})));
+        match refused {
+            Ok(refused) => {
+                let refused = refused.expect_err("it is wrong");
+                assert!(matches!(&refused, OpenError::Damaged { .. }), "{n}: {refused}");
+                assert!(!refused.is_temporary());
+            }
+            // Which is why the daemon lets a child do it.
+            Err(_) => println!("redb panics at wrong file {n}"),
+        }
+    }
+    fs::write(folder.path(), sound).expect("write");
+    verify_file(&folder.path(), CACHE_MIB, |_| {}).expect("whole again");
+    file.open(CACHE_MIB, now()).expect("opens");
+}
+
+#[test]
 fn a_store_of_another_format_is_refused_untouched() {
     let folder = Folder::new();
     let (file, store) = created(&folder);
@@ -381,7 +427,7 @@ fn flip_bits_in_a_child() {
         let mut flipped = sound.clone();
         // Weyl steps spread the bits over the file; every eighth hits the header page.
         let step = trial.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let bit = if trial % 8 == 0 { step % (4096 * 8) } else { (u128::from(step) * u128::from(bits) >> 64) as u64 };
+        let bit = if trial % 8 == 0 { step % (4096 * 8) } else { ((u128::from(step) * u128::from(bits)) >> 64) as u64 };
         flipped[used[(bit / 8) as usize]] ^= 1 << (bit % 8);
         fs::write(folder.path(), &flipped).expect("write");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o600)).expect("chmod");
