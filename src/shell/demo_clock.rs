@@ -82,6 +82,14 @@ impl DemoClock {
         Ok(())
     }
 
+    /// Returns once a demo store waits for its clock; never on another store.
+    pub async fn waits(&self) {
+        let mut kind = self.kind.subscribe();
+        if kind.wait_for(|kind| *kind == Kind::Demo).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Called by the writer's thread once a store is open: on a demo store, waits until the clock is
     /// set (or `given_up`).
     pub fn opened(&self, view: &dyn View, given_up: impl Fn() -> bool) -> Result<(), Fault> {

@@ -21,3 +21,7 @@ pub mod notifier;
 pub mod telemetry;
 pub mod scheduler;
 pub mod spool;
+pub mod exit;
+pub mod opening;
+pub mod daemon;
+pub mod cli;

@@ -22,7 +22,10 @@ pub async fn run(writer: Writer, webhook: Option<Sender>, stop: CancellationToke
         tokio::select! {
             () = stop.cancelled() => return,
             // The books can't hold an alert about themselves being closed: it goes out at once.
-            Ok(()) = state.changed() => store_down(&writer, &state.borrow_and_update().clone(), webhook.as_ref()).await,
+            Ok(()) = state.changed() => {
+                let is = state.borrow_and_update().clone();
+                store_down(&writer, &is, webhook.as_ref()).await;
+            }
             Ok(()) = commits.changed() => {}
             () = tokio::time::sleep(rest) => {}
         }

@@ -23,6 +23,7 @@ use super::writer::Writer;
 use crate::core::account::Account;
 use crate::core::message::Dialect;
 use crate::engine::{Incoming, Kept};
+use crate::wire::checkout::{reply_nok, reply_ok};
 use crate::words::id::MerchantName;
 
 /// How long a body may take to arrive; leaves time within the request's deadline to keep it.
@@ -76,7 +77,7 @@ async fn notified(
     match public.writer.receive(incoming).await {
         Ok(Kept::Kept { .. }) => match dialect {
             Dialect::Wpg => plain(StatusCode::OK, ""),
-            Dialect::Checkout => plain(StatusCode::OK, TOKEN_OK),
+            Dialect::Checkout => plain(StatusCode::OK, reply_ok()),
         },
         Ok(Kept::Full) | Err(_) => not_kept(account),
     }
@@ -84,16 +85,16 @@ async fn notified(
 
 fn not_kept(account: &Account) -> Response<Body> {
     let token = match account.dialect() {
-        Dialect::Wpg => "",
-        Dialect::Checkout => TOKEN_NOK,
+        Dialect::Wpg => String::new(),
+        Dialect::Checkout => reply_nok("not stored, send it again"),
     };
     let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, token);
     answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
     answer
 }
 
-fn plain(status: StatusCode, body: &'static str) -> Response<Body> {
-    let mut answer = Response::new(Body::from(body));
+fn plain(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
+    let mut answer = Response::new(body.into());
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     answer
@@ -104,7 +105,3 @@ fn content_type(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     Some(text.chars().take(CONTENT_TYPE_MAX_BYTES).collect())
 }
-
-/// Fact sheet checkout a.6.
-const TOKEN_OK: &str = r#"<QPAY-CONFIRMATION-RESPONSE result="OK" />"#;
-const TOKEN_NOK: &str = r#"<QPAY-CONFIRMATION-RESPONSE result="NOK" message="not stored, send it again" />"#;

@@ -32,7 +32,9 @@ impl Bell {
         let job = Job::new_async(pattern, move |_, _| {
             let ring = ring.clone();
             // A ring that finds one waiting is the same ring.
-            Box::pin(async move { drop(ring.try_send(())) })
+            Box::pin(async move {
+                let _ = ring.try_send(());
+            })
         })?;
         scheduler.add(job).await?;
         scheduler.start().await?;
