@@ -287,3 +287,6 @@ impl Room {
         Ok(Held { bytes: Bytes::from(bytes), _room: room })
     }
 }
+
+#[cfg(test)]
+mod tests;

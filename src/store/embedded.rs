@@ -468,14 +468,14 @@ mod tests {
     fn a_value_we_did_not_frame_is_damage_in_every_reading() {
         let store = store();
         let raw = store.write(|transaction| {
-            let mut rows = transaction.open_table(definition(Table::Orders))?;
+            let mut rows = transaction.open_table(definition(Table::Open))?;
             rows.insert(&b"k"[..], &b"not framed at all"[..])?;
             Ok(())
         });
         raw.expect("a raw write");
         let snapshot = store.snapshot().expect("snapshot");
-        assert!(matches!(snapshot.get(Table::Orders, b"k"), Err(Fault::Damaged { table: "orders", .. })));
-        assert!(matches!(snapshot.range(Table::Orders, &[], &[], 9), Err(Fault::Damaged { .. })));
-        assert!(matches!(snapshot.last(Table::Orders, &[], &[]), Err(Fault::Damaged { .. })));
+        assert!(matches!(snapshot.get(Table::Open, b"k"), Err(Fault::Damaged { table: "open", .. })));
+        assert!(matches!(snapshot.range(Table::Open, &[], &[], 9), Err(Fault::Damaged { .. })));
+        assert!(matches!(snapshot.last(Table::Open, &[], &[]), Err(Fault::Damaged { .. })));
     }
 }

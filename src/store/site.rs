@@ -216,7 +216,7 @@ mod tests {
         full_flag.store(full, Ordering::SeqCst);
         let snapshot = store.snapshot().expect("snapshot");
         let mut draft = Draft::new(&snapshot).expect("draft");
-        draft.put(Table::Orders, b"k".to_vec(), b"v".to_vec());
+        draft.put(Table::Open, b"k".to_vec(), b"v".to_vec());
         let fault = store.commit(draft.into_commit()).expect_err("the disk fails");
         drop((snapshot, store));
         (fault, file.state(now).expect("state"))
