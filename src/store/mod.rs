@@ -9,8 +9,11 @@ pub mod draft;
 pub mod memory;
 pub mod frame;
 pub mod watched;
-mod site;
 pub mod embedded;
+pub mod open_error;
+mod disk;
+mod site;
+mod lock;
 pub mod file;
 pub mod check;
 

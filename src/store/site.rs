@@ -1,15 +1,14 @@
 //! Where an open store lies, and the marks that stay beside its file from one start to the next.
 
-use std::ffi::OsString;
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
+use super::disk::{beside, write_whole};
 use crate::words::time::Timestamp;
 
 /// The file an open store lies in: whether it is still the one at its path, and its marks.
@@ -122,33 +121,9 @@ fn read_mark(mark: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// The whole file or none of it, at once and for good.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = beside(path, ".new");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits() as i32);
-    let mut file = options.open(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    File::open(parent(path))?.sync_all()
-}
-
-pub(super) fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 

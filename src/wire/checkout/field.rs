@@ -127,7 +127,6 @@ const STANDARD: &[(&str, Grammar)] = &[
     ("paypalPayerFirstName", Grammar::Text),
     ("paypalPayerID", Grammar::Text),
     ("paypalPayerLastName", Grammar::Text),
-    ("paypalProtectionEligibility", Grammar::Text),
     ("providerContractNumber", Grammar::Text),
     ("providerMessage", Grammar::LongText),
     ("providerReferenceNumber", Grammar::Text),

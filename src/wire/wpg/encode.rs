@@ -232,3 +232,102 @@ pub fn json_signed(t: &Transaction, secret: &str) -> String {
 pub fn base64_wrapped(body: &str) -> String {
     to_base64(body.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use secrecy::SecretString;
+
+    use super::super::{SigningKey, decode};
+    use super::*;
+    use crate::core::message::{Periodic, Status};
+    use crate::wire::keys::Key;
+    use crate::words::money::{Currency, StatedAmount};
+    use crate::words::time::Timestamp;
+
+    const SECRET: &str = "a round trip secret";
+
+    fn key() -> (SigningKey, Key) {
+        let signing = SigningKey::from_pem(include_str!("../../../tests/keys/wpg-gateway.pem")).expect("a key");
+        let pins = vec![signing.pin()];
+        (signing, Key { secret: SecretString::from(SECRET.to_owned()), user: None, password: None, pins })
+    }
+
+    /// Text as a message can hold it: trimmed, not empty, nothing invisible.
+    fn text() -> impl Strategy<Value = String> {
+        "[^\\p{C}\\s]([^\\p{C}]{0,14}[^\\p{C}\\s])?"
+    }
+
+    fn maybe() -> impl Strategy<Value = Option<String>> {
+        proptest::option::of(text())
+    }
+
+    fn amount() -> impl Strategy<Value = Option<StatedAmount>> {
+        let currency = proptest::sample::select(vec![None, Some("EUR"), Some("JPY"), Some("KWD")]);
+        let some = (-10_000_000i64..10_000_000, 0..7u32, currency).prop_map(|(digits, scale, currency)| StatedAmount {
+            value: rust_decimal::Decimal::new(digits, scale),
+            currency: currency.and_then(Currency::parse),
+        });
+        proptest::option::of(some)
+    }
+
+    fn transaction() -> impl Strategy<Value = Transaction> {
+        let status = (text(), maybe()).prop_map(|(code, severity)| Status { code, severity });
+        let periodic =
+            (text(), maybe()).prop_map(|(kind, sequence_type)| Periodic { periodic_type: Some(kind), sequence_type });
+        let ids = (maybe(), maybe(), maybe(), maybe(), maybe());
+        let words = (maybe(), maybe(), maybe(), amount(), proptest::option::of(0..4_000_000_000i64));
+        let lists = (
+            proptest::collection::vec(text(), 0..3),
+            proptest::collection::vec(status, 0..4),
+            proptest::collection::btree_map(text(), text(), 0..4),
+            proptest::option::of(periodic),
+            any::<bool>(),
+        );
+        (ids, words, lists).prop_map(|(ids, words, lists)| Transaction {
+            merchant_account_id: ids.0,
+            request_id: ids.1,
+            transaction_id: ids.2,
+            parent_transaction_id: ids.3,
+            group_transaction_id: ids.4,
+            transaction_type: words.0,
+            transaction_state: words.1,
+            order_number: words.2,
+            amount: words.3,
+            completed_at: words.4.and_then(|seconds| Timestamp::from_second(seconds).ok()),
+            payment_methods: lists.0,
+            statuses: lists.1,
+            custom_fields: lists.2,
+            periodic: lists.3,
+            redirect_only: lists.4,
+        })
+    }
+
+    fn read(body: &str, verdict: &str, key: Option<&Key>) -> Vec<Transaction> {
+        let message = decode(body.as_bytes(), key).unwrap_or_else(|error| panic!("{error}: {body}"));
+        assert_eq!(message.authenticity.verdict(), verdict, "{:?}: {body}", message.authenticity);
+        message.transactions
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(t in transaction()) {
+            let (signing, key) = key();
+            let xml = payment_xml(&t);
+            prop_assert_eq!(read(&xml, "unverifiable", None), vec![t.clone()]);
+            let signed = signed_xml(&xml, &signing).expect("signed");
+            prop_assert_eq!(read(&signed, "verified", Some(&key)), vec![t.clone()]);
+            prop_assert_eq!(read(&base64_wrapped(&signed), "verified", Some(&key)), vec![t.clone()]);
+            prop_assert_eq!(read(&payments_xml(&[]), "unverifiable", None), vec![]);
+            prop_assert_eq!(read(&payments_xml(&[t.clone(), t.clone()]), "unverifiable", None), vec![t.clone(), t.clone()]);
+            prop_assert_eq!(read(&payment_json(&t), "unverifiable", None), vec![t.clone()]);
+            prop_assert_eq!(read(&json_signed(&t, SECRET), "verified", Some(&key)), vec![t.clone()]);
+            // NVP names one method only.
+            let mut one_method = t;
+            one_method.payment_methods.truncate(1);
+            let body = nvp(&one_method, SECRET);
+            prop_assert_eq!(read(&body, "verified", Some(&key)), vec![one_method.clone()]);
+            prop_assert_eq!(read(&base64_wrapped(&body), "verified", Some(&key)), vec![one_method]);
+        }
+    }
+}

@@ -249,7 +249,7 @@ fn extended(algorithm: Scheme, digest: &str, hashed: usize, tail: &[u8]) -> (Vec
     let pad = |length: usize| -> Vec<u8> {
         let (block, room) = if algorithm == Scheme::Sha512 { (128, 16) } else { (64, 8) };
         let mut padding = vec![0x80];
-        while (length + padding.len() + room) % block != 0 {
+        while !(length + padding.len() + room).is_multiple_of(block) {
             padding.push(0);
         }
         if algorithm == Scheme::Sha512 {

@@ -12,7 +12,7 @@ use crate::core::look::Query;
 use crate::wire::form;
 use crate::words::id::GatewayOrderNumber;
 
-/// Messages tried in one run of the tests.
+/// Messages tried in one run of the tests; `FORGERIES` in the environment asks for more.
 const FORGERIES: usize = 200_000;
 
 /// xorshift64*: small, seeded, and all that a test needs.
@@ -164,7 +164,7 @@ fn mutate_list(fields: &mut Fields, dice: &mut Dice) {
 }
 
 #[test]
-fn no_forgery_in_two_hundred_thousand_is_believed() {
+fn no_random_forgery_is_believed() {
     let mut genuine: Vec<(Scheme, Fields)> = Vec::new();
     for algorithm in ALGORITHMS {
         for fields in [card(), sofort(), pending(), numbered_pending(), with(card(), "amount", "1")] {
@@ -180,8 +180,9 @@ fn no_forgery_in_two_hundred_thousand_is_believed() {
         })
         .collect();
     let mut dice = Dice(0x5EED_2026);
+    let forgeries = std::env::var("FORGERIES").ok().and_then(|count| count.parse().ok()).unwrap_or(FORGERIES);
     let mut verdicts: HashMap<&str, usize> = HashMap::new();
-    for n in 0..FORGERIES {
+    for n in 0..forgeries {
         let (_, base) = dice.pick(&genuine);
         let mut fields = base.clone();
         for _ in 0..=dice.roll(3) {
@@ -201,8 +202,8 @@ fn no_forgery_in_two_hundred_thousand_is_believed() {
         }
     }
     println!("forgeries: {verdicts:?}");
-    assert!(verdicts["refuted"] > FORGERIES / 2);
-    assert!(verdicts["verified"] > 1000, "changes outside the signature must leave some messages genuine");
+    assert!(verdicts["refuted"] > forgeries / 2);
+    assert!(verdicts["verified"] > forgeries / 200, "changes outside the signature must leave some messages genuine");
 }
 
 fn form_like() -> impl Strategy<Value = Vec<u8>> {
@@ -266,9 +267,7 @@ proptest! {
     }
 }
 
-/// Sixteen times the input, about sixteen times the work: the largest body a receiver takes is read in far less than
-/// the gateway's patience. Counted in steps of the allocator's and the hash's own making, not in time: a body of many
-/// names that all differ, and one of one long list.
+/// A body at the limits is a message like any other, and one beyond them is none.
 #[test]
 fn the_largest_bodies_are_read_within_the_limits() {
     let many: String = (0..12_000).map(|n| format!("n{n}={n}&")).collect();

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::super::fingerprint::{FINGERPRINT, ORDER};
-use super::super::{Reading, Unreadable, decode, encode};
+use super::super::{Reading, Unreadable, decode, encode, is_confirmation};
 use super::*;
 use crate::core::message::{Authenticity, Dialect, Format, PaymentState, Transaction};
 use crate::wire::form::NotAForm;
@@ -44,6 +44,46 @@ fn a_signed_success_says_who_what_and_how_much() {
             error_code: None,
         };
         assert_eq!(read(&body, &reading(algorithm)), expected);
+    }
+}
+
+/// As it comes over the wire, byte for byte: stars and slashes escaped, a blank at a value's end, an empty listed field,
+/// a dangling `&`. The fingerprints are Python's, not ours.
+#[test]
+fn a_body_as_the_wire_spells_it_verifies_under_each_algorithm() {
+    let body = "amount=3.10&\
+         currency=EUR&\
+         paymentType=CCARD&\
+         financialInstitution=Visa&\
+         language=en&\
+         orderNumber=7000007&\
+         paymentState=SUCCESS&\
+         shopPaymentId=p-5d1e0a&\
+         authenticated=Yes&\
+         anonymousPan=0004&\
+         expiry=01%2F2031&\
+         cardholder=Zo%C3%AB+O%27Neill+&\
+         maskedPan=401200%2A%2A%2A%2A%2A%2A0004&\
+         instrumentCountry=&\
+         gatewayReferenceNumber=DGW_7000007_RN&\
+         gatewayContractNumber=DemoContractNumber123&\
+         responseFingerprintOrder=amount%2Ccurrency%2CpaymentType%2CfinancialInstitution%2Clanguage%2CorderNumber%2CpaymentState%2CshopPaymentId%2Cauthenticated%2CanonymousPan%2Cexpiry%2Ccardholder%2CmaskedPan%2CinstrumentCountry%2CgatewayReferenceNumber%2CgatewayContractNumber%2Csecret%2CresponseFingerprintOrder&\
+         responseFingerprint=";
+    for (algorithm, digest) in [
+        (
+            Scheme::HmacSha512,
+            "d7dd7dfd7f95e7d857cfe9fc7500b36465186ae91c6699c1a3a36d3423d81ec76c13cc328d7e1e056557f0bf992435533685e7358275c8feec73f43360ef2a62",
+        ),
+        (
+            Scheme::Sha512,
+            "6d6b3d3527c908a44800e1918d6040174eec6c4c0d8f683826c50bfe7dc7fa2d2a9897243888f47889cf8e51e8352b401b71188bf65814f230c776df3ebd0255",
+        ),
+        (Scheme::Md5, "fdb207f7c95109a506cb746c0a76a6c6"),
+    ] {
+        let message = read(&format!("{body}{digest}&"), &reading(algorithm));
+        assert!(message.authenticity.is_verified(), "{:?}", message.authenticity);
+        assert_eq!(message.transactions[0].amount, Some(Amount::parse("3.10", "EUR").expect("money").into()));
+        assert_eq!(message.transactions[0].request_id.as_deref(), Some("p-5d1e0a"));
     }
 }
 
@@ -279,4 +319,20 @@ fn what_is_no_message_is_an_error_that_says_why() {
         decode(b"", &Reading { secret: Some(b"s"), ..Reading::default() }),
         Err(Unreadable::NotAForm(NotAForm::Empty))
     );
+}
+
+#[test]
+fn a_confirmation_is_told_from_other_forms() {
+    let list_only = format!("a=1&{ORDER}=a");
+    for (body, expected) in [
+        (signed(&card(), Scheme::Md5).as_str(), true),
+        ("paymentState=NEW", true),
+        (&list_only, true),
+        ("transaction_state=success&request_id=1", false),
+        ("status=0&orders=0", false),
+        ("<payment/>", false),
+        ("", false),
+    ] {
+        assert_eq!(is_confirmation(body.as_bytes()), expected, "{body}");
+    }
 }
