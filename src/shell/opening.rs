@@ -161,6 +161,7 @@ fn as_fault(error: OpenError) -> Fault {
         | OpenError::Missing { .. }
         | OpenError::Unclean { .. }
         | OpenError::NotOurs { .. }
+        | OpenError::OtherFormat { .. }
         | OpenError::Damaged { .. } => Fault::Broken(error.to_string()),
     }
 }
