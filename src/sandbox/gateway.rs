@@ -9,7 +9,7 @@ use super::script::{Fate, Forgery, Plan, Script};
 use super::shop::Shop;
 use super::truth::{KnownMove, PaymentTruth, Truth};
 use super::{forge, life_checkout, life_wpg, message};
-use crate::core::message::Transaction;
+use crate::core::message::{Dialect, Transaction};
 use crate::core::submission::Submission;
 use crate::words::id::{GatewayOrderNumber, MerchantName, OrderNumber, RequestId};
 use crate::words::money::Amount;
@@ -79,6 +79,7 @@ pub struct Outgoing {
     pub at: Timestamp,
     pub merchant: MerchantName,
     pub request_id: RequestId,
+    pub dialect: Dialect,
     pub url: String,
     pub content_type: &'static str,
     pub body: Vec<u8>,
@@ -334,8 +335,8 @@ impl Gateway {
                 What::Genuine(index) => message::notification(shop, payment, index),
                 What::Forged(kind) => forge::forged(shop, payment, kind, &self.prng.fork(&format!("forgery {id}"))),
             };
-            let (url, attempt) = (shop.notify_url.clone(), item.attempt);
-            due.push(Outgoing { id, at, merchant, request_id, url, content_type, body, forged, attempt });
+            let (dialect, url, attempt) = (shop.account.dialect(), shop.notify_url.clone(), item.attempt);
+            due.push(Outgoing { id, at, merchant, request_id, dialect, url, content_type, body, forged, attempt });
             self.waiting_for_answer.insert(id, item);
         }
         due
