@@ -9,3 +9,4 @@ pub mod wire;
 pub mod store;
 pub mod engine;
 pub mod sandbox;
+pub mod shell;
