@@ -110,8 +110,27 @@ impl Table {
         }
     }
 
+    /// The table behind this one in the order of [`Table::ALL`].
+    pub fn next(self) -> Option<Table> {
+        Table::ALL.get(self as usize + 1).copied()
+    }
+
     /// Whether `rebuild` makes this table again from the journal, and `check` compares it.
     pub fn is_projection(self) -> bool {
         !matches!(self, Table::Meta | Table::Journal | Table::Inbox | Table::Bodies | Table::Ring)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_tables_are_listed_once_in_their_order() {
+        for (n, table) in Table::ALL.into_iter().enumerate() {
+            assert_eq!(table as usize, n, "{table:?}");
+        }
+        let names: std::collections::BTreeSet<_> = Table::ALL.iter().map(|table| table.name()).collect();
+        assert_eq!(names.len(), Table::ALL.len());
     }
 }
