@@ -8,3 +8,4 @@ pub mod job;
 pub mod writer;
 pub mod json_fields;
 pub mod submission_json;
+pub mod sandbox;
