@@ -1,5 +1,7 @@
 //! Bytes to messages with a verdict, and back. Pure: no socket, no clock.
 
+pub mod decoded;
 pub mod keys;
+pub mod wpg;
 
 pub use keys::{Key, Keys};

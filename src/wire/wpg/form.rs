@@ -1,0 +1,140 @@
+//! Form bodies, split by hand: the signatures are over bytes that an ordinary form parser changes.
+
+use std::borrow::Cow;
+
+use super::Unreadable;
+
+/// Most pairs of one body. Real ones hold up to 80; 99 custom fields and 99 statuses would fit.
+pub const PAIRS_MAX: usize = 2_000;
+
+/// Whether `+` means a space (`application/x-www-form-urlencoded`) or itself (Base64 sent raw).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plus {
+    IsSpace,
+    IsPlus,
+}
+
+/// Names and values in the order they came, percent-decoded and otherwise untouched.
+pub(super) struct Form<'a> {
+    pairs: Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>,
+    /// Positions in `pairs`, sorted by name.
+    by_name: Vec<usize>,
+}
+
+impl<'a> Form<'a> {
+    /// Splits at `&` and the first `=`. Empty pairs (a trailing `&`) are nothing.
+    pub fn read(body: &'a [u8], plus: Plus) -> Result<Form<'a>, Unreadable> {
+        let mut pairs = Vec::new();
+        for pair in body.trim_ascii().split(|b| *b == b'&') {
+            if pair.is_empty() {
+                continue;
+            }
+            if pairs.len() >= PAIRS_MAX {
+                return Err(Unreadable::new(format!("nvp: more than {PAIRS_MAX} fields")));
+            }
+            let (name, value) = match pair.iter().position(|b| *b == b'=') {
+                Some(at) => (&pair[..at], &pair[at + 1..]),
+                None => (pair, &pair[pair.len()..]),
+            };
+            pairs.push((decode(name, plus), decode(value, plus)));
+        }
+        let mut by_name: Vec<usize> = (0..pairs.len()).collect();
+        by_name.sort_by(|a, b| pairs[*a].0.cmp(&pairs[*b].0));
+        Ok(Form { pairs, by_name })
+    }
+
+    /// The bytes under a name; empty where it is missing or stands twice.
+    pub fn bytes(&self, name: &str) -> &[u8] {
+        let key = |at: &usize| self.pairs[*at].0.as_ref().cmp(name.as_bytes());
+        match self.by_name.binary_search_by(key) {
+            Ok(found) if !self.is_twin(found) => &self.pairs[self.by_name[found]].1,
+            _ => b"",
+        }
+    }
+
+    /// The text under a name: UTF-8, or ISO-8859-1 where the bytes are not.
+    pub fn text(&self, name: &str) -> Cow<'_, str> {
+        text(self.bytes(name))
+    }
+
+    /// A name that comes twice, if one does.
+    pub fn twin(&self) -> Option<Cow<'_, str>> {
+        let found = (0..self.by_name.len()).find(|at| self.is_twin(*at))?;
+        Some(text(&self.pairs[self.by_name[found]].0))
+    }
+
+    fn is_twin(&self, found: usize) -> bool {
+        let name = |at: usize| self.by_name.get(at).map(|pair| &self.pairs[*pair].0);
+        name(found) == name(found + 1) || (found > 0 && name(found) == name(found - 1))
+    }
+
+    /// All pairs as text, in the order they came.
+    pub fn pairs(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        self.pairs.iter().map(|(name, value)| (text(name), text(value)))
+    }
+}
+
+/// ISO-8859-1 occurs (fact sheet wpg b.2); every byte of it is a character.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| encoding_rs::mem::decode_latin1(bytes), Cow::Borrowed)
+}
+
+/// Percent-decodes; a `%` that starts no two hex digits stays as it is.
+fn decode(raw: &[u8], plus: Plus) -> Cow<'_, [u8]> {
+    let is_plain = |b: &u8| *b != b'%' && (*b != b'+' || plus == Plus::IsPlus);
+    if raw.iter().all(is_plain) {
+        return Cow::Borrowed(raw);
+    }
+    let hex = |at: usize| raw.get(at).and_then(|b| char::from(*b).to_digit(16));
+    let mut decoded = Vec::with_capacity(raw.len());
+    let mut at = 0;
+    while at < raw.len() {
+        match raw[at] {
+            b'+' if plus == Plus::IsSpace => decoded.push(b' '),
+            b'%' => {
+                if let (Some(high), Some(low)) = (hex(at + 1), hex(at + 2)) {
+                    decoded.push((high * 16 + low) as u8);
+                    at += 2;
+                } else {
+                    decoded.push(b'%');
+                }
+            }
+            byte => decoded.push(byte),
+        }
+        at += 1;
+    }
+    Cow::Owned(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_split_by_hand() {
+        let form = Form::read(b"a=1%2B2&b=x+y&c&d=%zz=&=e&&\r\n ", Plus::IsSpace).expect("a form");
+        let pairs: Vec<_> = form.pairs().map(|(n, v)| format!("{n}={v}")).collect();
+        assert_eq!(pairs, ["a=1+2", "b=x y", "c=", "d=%zz=", "=e"]);
+        let raw = Form::read(b"a=x+y", Plus::IsPlus).expect("a form");
+        assert_eq!(raw.text("a"), "x+y");
+    }
+
+    #[test]
+    fn a_name_that_comes_twice_has_no_value() {
+        let form = Form::read(b"b=1&a=1&b%20=3&%62=2&c=4", Plus::IsSpace).expect("a form");
+        assert_eq!(form.twin().as_deref(), Some("b"));
+        assert_eq!((form.bytes("b"), form.bytes("a"), form.bytes("c")), (&b""[..], &b"1"[..], &b"4"[..]));
+    }
+
+    #[test]
+    fn latin_bytes_are_read_as_latin() {
+        let form = Form::read(b"last_name=M%FCller", Plus::IsSpace).expect("a form");
+        assert_eq!(form.text("last_name"), "Müller");
+    }
+
+    #[test]
+    fn the_number_of_pairs_is_bounded() {
+        assert!(Form::read("a=1&".repeat(PAIRS_MAX).as_bytes(), Plus::IsSpace).is_ok());
+        assert!(Form::read("a=1&".repeat(PAIRS_MAX + 1).as_bytes(), Plus::IsSpace).is_err());
+    }
+}

@@ -1,0 +1,215 @@
+//! The `wpg` dialect: Wirecard Payment Gateway and its heir Getnet Europe.
+//!
+//! [`decode`] reads everything the gateway pushes or answers: XML, JSON, NVP, json-signed and the
+//! WPP v2 redirect body, each plain or wrapped in Base64 once. What a body is, is told by the body:
+//! Content-Type is wrong too often to be asked (fact sheet wpg b.2). [`retrieve`] asks the gateway,
+//! [`encode`] writes what the gateway would have written, for the sandbox and for tests.
+//!
+//! All of it is pure, bounded and linear in the input; nothing here panics on any input.
+
+mod borders;
+mod canonical;
+mod dsig;
+pub mod encode;
+mod form;
+mod json;
+mod nvp;
+mod payment_json;
+mod payment_xml;
+mod pin;
+pub mod retrieve;
+pub mod signature;
+mod value;
+mod xml;
+
+pub use form::PAIRS_MAX;
+pub use pin::{NotAPin, pin_from_pem};
+pub use xml::{ATTRIBUTES_MAX, DEPTH_MAX, NAMESPACES_MAX};
+
+use form::{Form, Plus};
+
+use crate::core::message::{Authenticity, Dialect, Format, Message, Scheme, Transaction};
+use crate::wire::keys::Key;
+
+/// Longest body we read, in bytes. The shell caps earlier; this holds for whoever calls without one.
+pub const BODY_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Why no message could be built from a body: what, and where. One line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(String);
+
+impl Unreadable {
+    pub(super) fn new(what: String) -> Unreadable {
+        Unreadable(what)
+    }
+}
+
+/// What a reader may be told besides the key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DecodeOptions {
+    /// Accept RSA-SHA1 and SHA-1 digests in XML-DSig. Some hosts sent them until 2018; forging one
+    /// costs a fortune, not a miracle. Off unless the operator asks.
+    pub allow_sha1: bool,
+}
+
+/// What a format's reader found, before anybody asks who sent it.
+#[derive(Default)]
+struct Reading {
+    transactions: Vec<Transaction>,
+    /// What makes the message ambiguous in itself; it refutes.
+    flaw: Option<String>,
+    /// The names on the wire that a signature over the whole message covers.
+    covers: Vec<String>,
+}
+
+impl Reading {
+    /// The first flaw is the one that is told.
+    fn flaw(&mut self, what: String) {
+        self.flaw.get_or_insert(what);
+    }
+}
+
+/// Reads one message as it came over the wire and judges it with `key`.
+///
+/// Without a key, or without a secret (XML: a pin) in it, nothing is verified: the verdict is
+/// `unverifiable`, or `refuted` where the message rules itself out. An `Err` means that no message
+/// can be built at all; it says what and where.
+pub fn decode(body: &[u8], key: Option<&Key>) -> Result<Message, Unreadable> {
+    decode_with(body, key, DecodeOptions::default())
+}
+
+/// [`decode`], with options.
+pub fn decode_with(body: &[u8], key: Option<&Key>, options: DecodeOptions) -> Result<Message, Unreadable> {
+    if body.len() > BODY_MAX_BYTES {
+        return Err(Unreadable::new(format!("body: {} bytes are more than {BODY_MAX_BYTES}", body.len())));
+    }
+    if let Some(sniffed) = sniff(body) {
+        return read(body, sniffed, key, options);
+    }
+    if body.trim_ascii().is_empty() {
+        return Err(Unreadable::new("body: empty".to_owned()));
+    }
+    let is_standard = |b: &u8| b.is_ascii_alphanumeric() || b.is_ascii_whitespace() || matches!(b, b'+' | b'/' | b'=');
+    let unwrapped = body.iter().all(is_standard).then(|| signature::base64(body)).flatten();
+    let Some(inner) = unwrapped else {
+        return Err(Unreadable::new("body: neither XML, JSON, NVP, json-signed nor Base64 of one".to_owned()));
+    };
+    let Some(sniffed) = sniff(&inner) else {
+        return Err(Unreadable::new("body: Base64 of neither XML, JSON, NVP nor json-signed".to_owned()));
+    };
+    read(&inner, sniffed, key, options)
+}
+
+/// What the first bytes and names say a body is.
+fn sniff(body: &[u8]) -> Option<Format> {
+    let bare = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii_start();
+    match bare.first()? {
+        b'<' => return Some(Format::Xml),
+        b'{' => return Some(Format::Json),
+        _ => {}
+    }
+    let mut is_nvp = false;
+    for pair in bare.split(|b| *b == b'&') {
+        let name = pair.split(|b| *b == b'=').next().filter(|name| name.len() < pair.len());
+        match name {
+            Some(b"response-base64") => return Some(Format::JsonSigned),
+            Some(name) => is_nvp |= nvp::KNOWN_NAMES.iter().any(|known| known.as_bytes() == name),
+            None => {}
+        }
+    }
+    is_nvp.then_some(Format::Nvp)
+}
+
+fn read(body: &[u8], format: Format, key: Option<&Key>, options: DecodeOptions) -> Result<Message, Unreadable> {
+    // An empty secret would let everybody sign.
+    let secret = key.map(Key::secret_bytes).filter(|secret| !secret.is_empty());
+    match format {
+        Format::Xml => {
+            let text = xml::decode_text(body)?;
+            let document = xml::read(&text)?;
+            let reading = payment_xml::read(&document)?;
+            let pins = key.map(|key| key.pins.as_slice()).unwrap_or_default();
+            let verdict = dsig::authenticity(&document, reading.covers.clone(), pins, options.allow_sha1);
+            Ok(message(Format::Xml, reading, verdict))
+        }
+        Format::Json => {
+            let reading = read_json(body)?;
+            let reason = Some("not signed".to_owned());
+            Ok(message(Format::Json, reading, Authenticity::Unverifiable { scheme: None, reason }))
+        }
+        Format::JsonSigned => json_signed(body, secret),
+        Format::Nvp | Format::Form => {
+            let form = Form::read(body, Plus::IsSpace)?;
+            let verdict = nvp::authenticity(&form, secret);
+            let reading = Reading { transactions: vec![nvp::transaction(&form)], ..Reading::default() };
+            Ok(message(Format::Nvp, reading, verdict))
+        }
+    }
+}
+
+fn read_json(body: &[u8]) -> Result<Reading, Unreadable> {
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    let text = std::str::from_utf8(body)
+        .map_err(|error| Unreadable::new(format!("json: not valid UTF-8 at byte {}", error.valid_up_to())))?;
+    payment_json::read(&json::read(text)?)
+}
+
+/// `response-base64=…&response-signature-base64=…&response-signature-algorithm=HmacSHA256`, the body
+/// split by hand: an ordinary form parser turns the `+` of raw Base64 into a space.
+fn json_signed(body: &[u8], secret: Option<&[u8]>) -> Result<Message, Unreadable> {
+    let form = Form::read(body, Plus::IsPlus)?;
+    let wrapped = form.bytes("response-base64");
+    let given = form.bytes("response-signature-base64");
+    let scheme = (!given.is_empty()).then_some(Scheme::JsonSigned);
+    let verdict = match (form.twin(), secret) {
+        (Some(twin), _) => {
+            // Nothing is read from a body that says two things, not even as a hint.
+            return Ok(message(
+                Format::JsonSigned,
+                Reading::default(),
+                Authenticity::Refuted { scheme, reason: format!("the name `{}` comes twice", xml::shown(&twin)) },
+            ));
+        }
+        (None, None) => Err(Authenticity::Unverifiable { scheme, reason: Some("no secret to check with".to_owned()) }),
+        (None, Some(_)) if scheme.is_none() => {
+            Err(Authenticity::Unverifiable { scheme, reason: Some("not signed".to_owned()) })
+        }
+        (None, Some(_)) if form.bytes("response-signature-algorithm") != b"HmacSHA256" => {
+            let reason = "response-signature-algorithm is not HmacSHA256".to_owned();
+            Err(Authenticity::Refuted { scheme, reason })
+        }
+        (None, Some(secret)) if signature::json_signed_verifies(wrapped, given, secret) => Ok(()),
+        (None, Some(_)) => {
+            let reason = "response-signature-base64 is not made with this account's secret".to_owned();
+            Err(Authenticity::Refuted { scheme, reason })
+        }
+    };
+    let inner = signature::base64(wrapped)
+        .ok_or_else(|| Unreadable::new("json-signed: `response-base64` is not Base64".to_owned()))?;
+    let reading = read_json(&inner)?;
+    let verdict = match verdict {
+        Ok(()) => Authenticity::Verified { scheme: Scheme::JsonSigned, covers: reading.covers.clone() },
+        Err(verdict) => verdict,
+    };
+    Ok(message(Format::JsonSigned, reading, verdict))
+}
+
+/// A flaw in the message itself wins over every signature.
+fn message(format: Format, reading: Reading, verdict: Authenticity) -> Message {
+    let authenticity = match reading.flaw {
+        Some(reason) => Authenticity::Refuted { scheme: verdict.scheme(), reason },
+        None => verdict,
+    };
+    Message {
+        dialect: Dialect::Wpg,
+        format,
+        authenticity,
+        transactions: reading.transactions,
+        payment_state: None,
+        gateway_order_number: None,
+        custom: Default::default(),
+        unverified: Default::default(),
+        error_code: None,
+    }
+}

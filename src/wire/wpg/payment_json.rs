@@ -1,0 +1,106 @@
+//! JSON messages to transactions: the same names as XML, in several wrappers (fact sheet wpg a.3, b.3).
+
+use std::collections::BTreeSet;
+
+use super::json::{Document, Json};
+use super::{Reading, Unreadable, value};
+use crate::core::message::{Periodic, Status, Transaction};
+
+/// A bare object counts as a payment if it holds one of these. Flat dumps of NVP fields hold none.
+const PAYMENT_NAMES: [&str; 6] =
+    ["transaction-id", "request-id", "transaction-state", "transaction-type", "merchant-account-id", "statuses"];
+
+/// Reads `{"payment":…}`, `{"payments":…}` in their forms, or the payment without wrapper.
+pub(super) fn read(document: &Document) -> Result<Reading, Unreadable> {
+    let root = &document.value;
+    let payments: Vec<&Json> = match (root.get("payment"), root.get("payments")) {
+        (Some(_), Some(_)) => {
+            return Err(Unreadable::new("json: both `payment` and `payments` at the root".to_owned()));
+        }
+        (Some(payment), None) => items(payment, "payment"),
+        (None, Some(Json::Object(members))) if members.is_empty() => Vec::new(),
+        (None, Some(payments)) => items(payments, "payment"),
+        (None, None) if PAYMENT_NAMES.iter().any(|name| root.get(name).is_some()) => vec![root],
+        (None, None) => {
+            return Err(Unreadable::new("json: neither `payment`, `payments` nor a payment's own names".to_owned()));
+        }
+    };
+    let mut reading = Reading::default();
+    let mut names = BTreeSet::new();
+    for payment in payments {
+        // `{"payments":[{"payment":{…}}]}` wraps once more.
+        let payment = payment.get("payment").unwrap_or(payment);
+        let Json::Object(members) = payment else {
+            return Err(Unreadable::new("json: a payment that is not an object".to_owned()));
+        };
+        for (name, _) in members {
+            if names.insert(name.as_ref()) {
+                reading.covers.push(name.to_string());
+            }
+        }
+        reading.transactions.push(transaction(payment));
+    }
+    if let Some(twin) = &document.twin {
+        reading.flaw(format!("the name `{}` comes twice in one object", super::xml::shown(twin)));
+    }
+    Ok(reading)
+}
+
+/// `{"status":[…]}`, `{"status":{…}}`, `[…]` or the object itself: all are lists.
+fn items<'j, 'a>(holder: &'j Json<'a>, name: &str) -> Vec<&'j Json<'a>> {
+    match holder {
+        Json::List(list) => list.iter().collect(),
+        Json::Object(_) => match holder.get(name) {
+            Some(Json::List(list)) => list.iter().collect(),
+            Some(Json::Null) => Vec::new(),
+            Some(one) => vec![one],
+            None => vec![holder],
+        },
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => Vec::new(),
+    }
+}
+
+fn transaction(payment: &Json) -> Transaction {
+    let text = |name: &str| payment.get(name).and_then(Json::scalar).and_then(value::text);
+    let inner = |outer: &str, name: &str| payment.get(outer).map(|holder| items(holder, name)).unwrap_or_default();
+    let mut t = Transaction {
+        merchant_account_id: text("merchant-account-id")
+            .or_else(|| payment.get("merchant-account-id")?.get("value").and_then(Json::scalar).and_then(value::text)),
+        request_id: text("request-id"),
+        transaction_id: text("transaction-id"),
+        parent_transaction_id: text("parent-transaction-id"),
+        group_transaction_id: text("group-transaction-id"),
+        transaction_type: text("transaction-type"),
+        transaction_state: text("transaction-state"),
+        order_number: text("order-number"),
+        completed_at: text("completion-time-stamp").as_deref().and_then(value::time),
+        amount: payment.get("requested-amount").and_then(|amount| {
+            let part = |name| amount.get(name).and_then(Json::scalar);
+            value::amount(part("value").or(amount.scalar()), part("currency"))
+        }),
+        periodic: payment.get("periodic").and_then(periodic),
+        ..Transaction::default()
+    };
+    for status in inner("statuses", "status") {
+        let part = |name| status.get(name).and_then(Json::scalar).and_then(value::text);
+        t.statuses.extend(part("code").map(|code| Status { code, severity: part("severity") }));
+    }
+    for method in inner("payment-methods", "payment-method") {
+        let part = |name| method.get(name).and_then(Json::scalar).and_then(value::text);
+        t.payment_methods.extend(part("name"));
+        t.redirect_only |= part("url").is_some();
+    }
+    for field in inner("custom-fields", "custom-field") {
+        let part = |name| field.get(name).and_then(Json::scalar).and_then(value::text);
+        if let (Some(name), Some(held)) = (part("field-name"), part("field-value")) {
+            t.custom_fields.entry(name).or_insert(held);
+        }
+    }
+    t
+}
+
+fn periodic(holder: &Json) -> Option<Periodic> {
+    let part = |name| holder.get(name).and_then(Json::scalar).and_then(value::text);
+    let periodic = Periodic { periodic_type: part("periodic-type"), sequence_type: part("sequence-type") };
+    (periodic.periodic_type.is_some() || periodic.sequence_type.is_some()).then_some(periodic)
+}
