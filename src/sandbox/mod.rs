@@ -25,7 +25,7 @@ pub use gateway::{Carried, Gateway, NotTaken, Outgoing, PAYMENTS_MAX, Response, 
 pub use life::MoveKind;
 pub use outage::{Manner, Outage};
 pub use script::{Ending, Fate, Forgery, Plan, PlannedForgery, Script, Writing};
-pub use shop::Shop;
+pub use shop::{Shop, example_shops};
 pub use truth::{KnownMove, PaymentTruth, Truth};
 
 #[cfg(test)]

@@ -84,9 +84,7 @@ pub fn answer(gateway: &mut Gateway, clock: &Clock, method: &str, path: &str, bo
         ("GET", "/control/payments") => (200, payments(gateway)),
         ("GET", "/control/truth") => (200, json!({ "items": gateway.truths(now) })),
         ("GET", "/control/sent") => (200, json!({ "items": gateway.sent().collect::<Vec<_>>() })),
-        ("POST", "/control/order-numbers") => {
-            (201, json!({ "gateway_order_number": gateway.generate_order_number() }))
-        }
+        ("POST", "/control/order-numbers") => (201, json!({ "gateway_order_number": gateway.generate_order_number() })),
         ("POST", "/control/outages") => read(body, |outage: Outage| {
             gateway.outage(outage);
             (201, json!({}))

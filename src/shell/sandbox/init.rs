@@ -125,7 +125,8 @@ const REDELIVER_AFTER: [SignedDuration; 6] =
 
 /// The gateway's side of a configuration: every account of it that has its secrets.
 pub fn shops(config: &Config, public: &str) -> Vec<Shop> {
-    let urls: BTreeMap<_, _> = config.policy.accounts.keys().map(|name| (name, notify_url(config, name, public))).collect();
+    let urls: BTreeMap<_, _> =
+        config.policy.accounts.keys().map(|name| (name, notify_url(config, name, public))).collect();
     let accounts = config.policy.accounts.values().filter_map(|account| {
         let key = config.keys.get(&account.name)?.clone();
         let redeliver_after = match account.dialect() {

@@ -62,18 +62,13 @@ impl Sandbox {
     async fn answered(self, asked: Asked) -> Told {
         let path = asked.target.split('?').next().unwrap_or_default().to_owned();
         if path.starts_with("/control/") {
-            let (status, value) =
-                control::answer(&mut self.gateway(), &self.clock, &asked.method, &path, &asked.body);
+            let (status, value) = control::answer(&mut self.gateway(), &self.clock, &asked.method, &path, &asked.body);
             self.wake();
             return Some(http::json(status, &value));
         }
         let now = self.clock.now().wall;
-        let request = Request {
-            method: &asked.method,
-            target: &asked.target,
-            headers: &asked.headers,
-            body: &asked.body,
-        };
+        let request =
+            Request { method: &asked.method, target: &asked.target, headers: &asked.headers, body: &asked.body };
         let reply = self.gateway().answer(now, &request);
         match reply {
             Reply::Answer(answer) => {
@@ -121,12 +116,8 @@ impl Sandbox {
         let outcome = match http::split_url(&outgoing.url) {
             None => Err("the URL is not plain http".to_owned()),
             Some((peer, target)) => {
-                let ask = Ask {
-                    method: "POST",
-                    target: &target,
-                    content_type: outgoing.content_type,
-                    body: outgoing.body,
-                };
+                let ask =
+                    Ask { method: "POST", target: &target, content_type: outgoing.content_type, body: outgoing.body };
                 match http::send(&peer, ask, NOTIFY_TIMEOUT).await {
                     Ok(got) if !got.is_success() => Err(format!("answered {}", got.status)),
                     Ok(got) if is_checkout && !says_ok(&got.body) => Err("answered without the OK token".to_owned()),
