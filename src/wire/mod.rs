@@ -3,5 +3,7 @@
 pub mod decoded;
 pub mod keys;
 pub mod wpg;
+pub mod form;
+pub mod checkout;
 
 pub use keys::{Key, Keys};
