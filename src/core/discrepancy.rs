@@ -92,6 +92,27 @@ impl Code {
         }
     }
 
+    /// News about the past rather than a condition that lasts: told once, not repeated.
+    pub fn is_news(self) -> bool {
+        match self {
+            Code::LatePayment
+            | Code::Contradiction
+            | Code::TakenBack
+            | Code::MoneyReturned
+            | Code::SubmissionConflict
+            | Code::OrderNumberTaken
+            | Code::ForeignAnswer
+            | Code::TooManyTransactions => true,
+            Code::AmountDiffers
+            | Code::CurrencyDiffers
+            | Code::AmountUnbookable
+            | Code::DoublePayment
+            | Code::OrphanMoney
+            | Code::UnknownKind
+            | Code::CaptureOverdue => false,
+        }
+    }
+
     pub fn severity(self) -> Severity {
         match self {
             Code::DoublePayment | Code::Contradiction | Code::OrphanMoney | Code::OrderNumberTaken => Severity::Page,

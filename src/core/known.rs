@@ -33,14 +33,6 @@ pub struct Known {
     pub transaction: Transaction,
 }
 
-/// Where a fact came from; decides which of two that contradict each other stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Origin {
-    Notification,
-    Answer,
-}
-
 /// What joining a fact did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Joined {
@@ -80,7 +72,6 @@ pub struct Fact<'a> {
     pub dialect: Dialect,
     /// The payment's method, used where the transaction names none.
     pub method: Option<&'a str>,
-    pub origin: Origin,
     pub evidence: u64,
     pub learnt_at: Timestamp,
     pub transaction: Transaction,
@@ -242,7 +233,6 @@ mod tests {
         Fact {
             dialect: Dialect::Wpg,
             method: None,
-            origin: Origin::Notification,
             evidence: 1,
             learnt_at: Timestamp::UNIX_EPOCH,
             transaction: Transaction {

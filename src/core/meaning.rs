@@ -112,6 +112,8 @@ fn of_wpg(transaction: &Transaction, method: Option<&str>) -> Meaning {
     let method = transaction.payment_methods.first().map(String::as_str).or(method).unwrap_or("");
     match known.direction {
         Direction::None if name.starts_with("pending-") || name == "refund-request" => Meaning::Pending,
+        // A hold of nothing, to use the card later: the amount is 0, the answer is final.
+        Direction::None if name == "authorization-only" => Meaning::Reserved,
         Direction::None => Meaning::Step,
         // A wire transfer's authorization announces money, a SEPA one only checks data (fact sheet wpg c.3).
         Direction::Reserve if method == "wiretransfer" => Meaning::Pending,

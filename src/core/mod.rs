@@ -16,3 +16,6 @@ pub mod discrepancy;
 pub mod standing;
 pub mod schedule;
 pub mod policy;
+pub mod payment;
+pub mod alert;
+pub mod record;

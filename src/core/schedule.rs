@@ -1,10 +1,16 @@
-//! When to look next.
+//! When to look next: early looks, growing intervals, no end.
+//!
+//! Ages count from our receipt of the submission (imports: from the shop's own time, clamped), on the
+//! steady clock. A method's *window* is its own time to finish; the deciding phases count from its end.
+//! Phases: quiet (a notification is expected), warm, decision, cool, cold, frozen.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::words::time::{SignedDuration, days, hours, minutes};
+use crate::core::lifecycle::State;
+use crate::words::id::PaymentNumber;
+use crate::words::time::{SignedDuration, Timestamp, days, hours, later, minutes};
 
 /// How payments of one method are looked at. Ages count from our receipt of the submission.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -65,5 +71,454 @@ impl Default for Schedule {
         methods.insert("przelewy24".into(), redirect(Some(days(30))));
         methods.insert("wiretransfer".into(), redirect(None));
         Schedule { methods, unknown: redirect(Some(days(30))), checkout: redirect(Some(minutes(30))) }
+    }
+}
+
+impl Schedule {
+    /// The table for a payment: its method's own, or the one for methods we do not know.
+    pub fn method(&self, is_checkout: bool, name: Option<&str>) -> &Method {
+        if is_checkout {
+            return &self.checkout;
+        }
+        name.and_then(|name| self.methods.get(name)).unwrap_or(&self.unknown)
+    }
+}
+
+/// Behind the window's end: the first deciding look.
+const DECISION_AFTER: SignedDuration = minutes(5);
+/// Least time between two agreeing looks.
+pub const AGREEING_APART: SignedDuration = minutes(30);
+/// Least time between the second agreeing look and the third, which makes *unfinished* final.
+pub const HOLD_DOWN: SignedDuration = hours(24);
+/// Ages behind the window's end while a payment is still pending, in hours.
+const COOL_HOURS: [i64; 6] = [1, 2, 4, 8, 16, 24];
+/// Daily looks end, and weekly ones begin, this long behind the window's end.
+const COLD_DAYS: i64 = 14;
+/// Looks after *unfinished* is final, in days after the third agreeing look.
+const SPARSE_DAYS: [i64; 4] = [3, 7, 14, 30];
+/// Looks at a hold that nobody captured yet, in days after it was made.
+const HOLD_DAYS: [i64; 6] = [1, 3, 7, 14, 28, 56];
+/// Looks at money that can be returned, in days after it came; monthly then, to 13 months.
+const RETURN_DAYS: [i64; 5] = [3, 7, 14, 28, 56];
+const RETURN_MONTHS_DAYS: i64 = 30;
+const RETURN_END_DAYS: i64 = 395;
+/// A hint brings at most one look in this time.
+pub const HINT_APART: SignedDuration = minutes(10);
+/// First wait after a look that got no answer; doubles to [`RETRY_MAX`].
+const RETRY_FIRST: SignedDuration = SignedDuration::from_secs(30);
+pub const RETRY_MAX: SignedDuration = hours(1);
+
+/// What the schedule remembers of a payment. Times are on the steady clock.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Watch {
+    /// Ages count from here.
+    pub since: Timestamp,
+    /// When the payment came into its state.
+    pub state_since: Timestamp,
+    /// Conclusive looks so far.
+    pub looks: u32,
+    /// The last conclusive look.
+    pub looked_at: Option<Timestamp>,
+    /// Looks in a row that got no answer. They never use up a rung.
+    pub failures: u32,
+    /// No look before this: the gateway, or our own patience, said so.
+    pub retry_at: Option<Timestamp>,
+    /// The agreeing looks that count, at most three.
+    pub agreed: Vec<Timestamp>,
+    /// The last look that an unproven message brought about.
+    pub hint_looked_at: Option<Timestamp>,
+    /// A look that something brought forward, and what.
+    pub soon: Option<Soon>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Soon {
+    pub at: Timestamp,
+    pub why: String,
+    pub is_hint: bool,
+}
+
+impl Watch {
+    pub fn new(since: Timestamp, now: Timestamp) -> Watch {
+        Watch {
+            since,
+            state_since: now,
+            looks: 0,
+            looked_at: None,
+            failures: 0,
+            retry_at: None,
+            agreed: Vec::new(),
+            hint_looked_at: None,
+            soon: None,
+        }
+    }
+
+    /// A look without an answer: wait longer each time, or as long as the gateway asks, at most an hour.
+    pub fn failed(&mut self, now: Timestamp, retry_after: Option<SignedDuration>, number: PaymentNumber) {
+        self.failures = self.failures.saturating_add(1);
+        let doubled = RETRY_FIRST.saturating_mul(1 << (self.failures - 1).min(7) as i32);
+        let own = doubled.min(RETRY_MAX);
+        let wait = retry_after.map_or(own, |asked| asked.clamp(own, RETRY_MAX.max(own)));
+        self.retry_at = Some(later(now, wait + jitter(wait, number, u64::from(self.failures))));
+    }
+
+    /// A conclusive look, and whether it found only what can't become a payment any more.
+    ///
+    /// It counts as agreeing only after the deadline, 30 minutes behind the first and 24 hours behind
+    /// the second. Anything else found starts the count anew.
+    pub fn concluded(&mut self, now: Timestamp, agrees: bool, deadline: Option<Timestamp>) {
+        self.looks = self.looks.saturating_add(1);
+        self.looked_at = Some(now);
+        self.failures = 0;
+        self.retry_at = None;
+        if !agrees {
+            self.agreed.clear();
+            return;
+        }
+        let Some(deadline) = deadline else { return };
+        let apart = |least: SignedDuration, last: &Timestamp| now.duration_since(*last) >= least;
+        let counts = now >= deadline
+            && match self.agreed.as_slice() {
+                [] => true,
+                [first] => apart(AGREEING_APART, first),
+                [_, second] => apart(HOLD_DOWN, second),
+                _ => false,
+            };
+        if counts {
+            self.agreed.push(now);
+        }
+    }
+
+    /// Brings the next look forward; the earliest wish stands.
+    pub fn look_soon(&mut self, at: Timestamp, why: &str, is_hint: bool) {
+        if self.soon.as_ref().is_none_or(|soon| at < soon.at) {
+            self.soon = Some(Soon { at, why: why.to_owned(), is_hint });
+        }
+    }
+}
+
+/// The part of the schedule a look belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    Warm,
+    Decision,
+    HoldDown,
+    Cool,
+    Cold,
+    Frozen,
+    /// Sparse looks at what is settled.
+    Settled,
+    /// Brought forward by a message, a deaf interval or a person.
+    Soon,
+    /// No look at all: the time at which an unaskable payment is handed over.
+    HandOver,
+}
+
+impl Phase {
+    /// Whether the look asks for suffixed ids and the whole family as well.
+    pub fn walks_family(self) -> bool {
+        !matches!(self, Phase::Warm | Phase::Soon)
+    }
+}
+
+/// The next look at a payment.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Next {
+    pub at: Timestamp,
+    pub phase: Phase,
+    pub why: String,
+}
+
+/// The moment behind which agreeing looks count; `None` for open-ended methods.
+pub fn deadline(method: &Method, since: Timestamp) -> Option<Timestamp> {
+    method.window.map(|window| later(since, window + DECISION_AFTER))
+}
+
+/// When to look next. Pure: everything it depends on is in the arguments.
+///
+/// `can_ask`: the gateway can be asked about this payment at all. `None`: settled, no look needed.
+pub fn plan(state: State, watch: &Watch, method: &Method, can_ask: bool, number: PaymentNumber) -> Option<Next> {
+    if !can_ask {
+        return match state {
+            State::Open | State::UnfinishedProvisional => {
+                let wait = method.window.unwrap_or(minutes(30)) + DECISION_AFTER;
+                let why = "without a gateway order number nobody can be asked: a person will be told";
+                Some(Next { at: later(watch.since, wait), phase: Phase::HandOver, why: why.to_owned() })
+            }
+            _ => None,
+        };
+    }
+    let scheduled = scheduled(state, watch, method, number);
+    let soon = watch.soon.as_ref().map(|soon| {
+        let opens = method.window.filter(|_| method.retrieve_has_effects && soon.is_hint);
+        let at = opens.map_or(soon.at, |window| soon.at.max(later(watch.since, window)));
+        Next { at, phase: Phase::Soon, why: soon.why.clone() }
+    });
+    let next = match (scheduled, soon) {
+        (Some(scheduled), Some(soon)) if soon.at < scheduled.at => Some(soon),
+        (None, soon) => soon,
+        (scheduled, _) => scheduled,
+    }?;
+    Some(Next { at: watch.retry_at.map_or(next.at, |retry| retry.max(next.at)), ..next })
+}
+
+fn scheduled(state: State, watch: &Watch, method: &Method, number: PaymentNumber) -> Option<Next> {
+    let settled = |base: Timestamp, days_after: &[i64], then_every: Option<(i64, Option<i64>)>, why: &str| {
+        let last = watch.looked_at.filter(|at| *at > base).map_or(SignedDuration::ZERO, |at| at.duration_since(base));
+        let listed = days_after.iter().map(|d| days(*d)).find(|age| *age > last);
+        let age = listed.or_else(|| {
+            let (every, end) = then_every?;
+            let from = days_after.last().copied().unwrap_or(0);
+            let n = (last.as_secs() / 86_400 - from).max(0) / every + 1;
+            let age = days(from + n * every);
+            end.is_none_or(|end| age <= days(end)).then_some(age)
+        })?;
+        let spread = jitter(hours(24), number, age.as_secs().unsigned_abs());
+        Some(Next { at: later(base, age + spread), phase: Phase::Settled, why: why.to_owned() })
+    };
+    match state {
+        State::Paid | State::Returned | State::Refunded => None,
+        State::Reserved => {
+            settled(watch.state_since, &HOLD_DAYS, None, "a hold: is it captured, given back or lapsed?")
+        }
+        State::PaidProvisional if method.returnable => settled(
+            watch.state_since,
+            &RETURN_DAYS,
+            Some((RETURN_MONTHS_DAYS, Some(RETURN_END_DAYS))),
+            "the payer's bank can still return the money",
+        ),
+        State::PaidProvisional => {
+            let daily: Vec<i64> = (1..=COLD_DAYS).collect();
+            settled(watch.state_since, &daily, Some((7, None)), "captured: did the day-end closing settle it?")
+        }
+        State::Open
+        | State::Accepted
+        | State::HandedOver
+        | State::Unfinished
+        | State::UnfinishedProvisional
+        | State::Failed
+        | State::Cancelled => match watch.agreed.as_slice() {
+            [first] => {
+                let wait = AGREEING_APART + jitter(AGREEING_APART, number, 1);
+                let why = "one look found nothing that could still be paid; a second one must agree";
+                Some(Next { at: later(*first, wait), phase: Phase::Decision, why: why.to_owned() })
+            }
+            [_, second] => {
+                let wait = HOLD_DOWN + jitter(minutes(60), number, 2);
+                let why = "two looks agree that nothing can still be paid; a third one makes it final";
+                Some(Next { at: later(*second, wait), phase: Phase::HoldDown, why: why.to_owned() })
+            }
+            [_, _, third, ..] => settled(*third, &SPARSE_DAYS, None, "final, and still looked at now and then"),
+            [] => Some(ladder(state, watch, method, number)),
+        },
+    }
+}
+
+/// The next rung for a payment that no look has given up.
+fn ladder(state: State, watch: &Watch, method: &Method, number: PaymentNumber) -> Next {
+    let last = watch.looked_at.map(|at| at.duration_since(watch.since));
+    // The gateway already said no: nothing to hurry for, the deciding looks will confirm it.
+    let given_up = matches!(state, State::Failed | State::Cancelled);
+    let from = if given_up { last.max(Some(method.window.unwrap_or_default())) } else { last };
+    let (age, before, phase) = next_rung(method, from);
+    let gap = age.checked_sub(before).unwrap_or_default().min(hours(24));
+    let why = match phase {
+        Phase::Warm => "no notification came yet",
+        Phase::Decision => "the method's time is over: is it unfinished?",
+        Phase::Cool | Phase::Cold => "still not decided at the gateway",
+        Phase::Frozen => "not decided for more than two weeks: asked weekly, for ever",
+        Phase::HoldDown | Phase::Settled | Phase::Soon | Phase::HandOver => "",
+    };
+    Next { at: later(watch.since, age + jitter(gap, number, age.as_secs().unsigned_abs())), phase, why: why.to_owned() }
+}
+
+/// The first rung whose age lies behind `from`, with the age of the rung before it.
+fn next_rung(method: &Method, from: Option<SignedDuration>) -> (SignedDuration, SignedDuration, Phase) {
+    let window_end = method.window.unwrap_or_else(|| method.warm.last().copied().unwrap_or(minutes(30)));
+    let mut before = SignedDuration::ZERO;
+    let mut rungs = rungs(method, window_end);
+    rungs.sort_by_key(|rung| rung.0);
+    for (age, phase) in rungs {
+        if from.is_none_or(|from| age > from) {
+            return (age, before, phase);
+        }
+        before = age;
+    }
+    let frozen = window_end + days(COLD_DAYS);
+    let weeks = from.unwrap_or_default().checked_sub(frozen).unwrap_or_default().as_secs() / days(7).as_secs() + 1;
+    let age = frozen + days(7 * weeks.max(1));
+    (age, age - days(7), Phase::Frozen)
+}
+
+/// All rungs up to the frozen phase.
+fn rungs(method: &Method, window_end: SignedDuration) -> Vec<(SignedDuration, Phase)> {
+    let mut rungs: Vec<(SignedDuration, Phase)> = Vec::new();
+    let hidden = |age: &SignedDuration| method.retrieve_has_effects && *age < window_end;
+    rungs.extend(method.warm.iter().filter(|age| !hidden(age)).map(|age| (*age, Phase::Warm)));
+    let warm_end = method.warm.last().copied().unwrap_or_default();
+    // A window of days is bridged: a lost notification must not stay unnoticed until its end.
+    if !method.retrieve_has_effects && window_end > warm_end + hours(1) {
+        let cool = COOL_HOURS.iter().map(|h| warm_end + hours(*h));
+        let daily = (2..=COLD_DAYS).map(|d| warm_end + days(d));
+        let weekly = (3..).map(|w| warm_end + days(7 * w));
+        let bridge = cool.chain(daily).chain(weekly).take_while(|age| *age < window_end);
+        rungs.extend(bridge.map(|age| (age, Phase::Cool)));
+    }
+    if method.window.is_some() {
+        rungs.push((window_end + DECISION_AFTER, Phase::Decision));
+        rungs.push((window_end + DECISION_AFTER + AGREEING_APART, Phase::Decision));
+    }
+    rungs.extend(COOL_HOURS.iter().map(|h| (window_end + hours(*h), Phase::Cool)));
+    rungs.extend((2..=COLD_DAYS).map(|d| (window_end + days(d), Phase::Cold)));
+    rungs
+}
+
+/// Up to 20 % of `gap`, the same for one payment and rung every time. Only ever later: a deadline is
+/// never undercut.
+fn jitter(gap: SignedDuration, number: PaymentNumber, salt: u64) -> SignedDuration {
+    // SplitMix64's mixer: cheap, and well spread over dense numbers.
+    let mut x = number.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ salt.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    let per_mille = ((x ^ (x >> 31)) % 200) as i64;
+    SignedDuration::from_millis((gap.as_millis() as i64 / 1000).saturating_mul(per_mille))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const N: PaymentNumber = PaymentNumber(7);
+
+    fn at(age: SignedDuration) -> Timestamp {
+        later(Timestamp::UNIX_EPOCH, age)
+    }
+
+    fn ages(method: &Method, count: usize) -> Vec<i64> {
+        let mut from = None;
+        (0..count)
+            .map(|_| {
+                let (age, _, _) = next_rung(method, from);
+                from = Some(age);
+                age.as_secs() / 60
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_ladder_of_each_method() {
+        let schedule = Schedule::default();
+        let card = schedule.method(false, Some("creditcard"));
+        assert_eq!(ages(card, 10), [2, 4, 7, 12, 20, 30, 35, 65, 90, 150]);
+        let sofort = schedule.method(false, Some("sofortbanking"));
+        assert_eq!(ages(sofort, 5), [12, 35, 35 + 30, 90, 150][..5].to_vec());
+        let paypal = schedule.method(false, Some("paypal"));
+        assert_eq!(ages(paypal, 3), [185, 215, 240], "a retrieval before the window's end would fail the payment");
+        let klarna = schedule.method(false, Some("klarna-invoice"));
+        assert_eq!(ages(klarna, 9), [12, 35, 95, 155, 275, 515, 995, 1475, 26 * 60 + 5]);
+        let wire = schedule.method(false, Some("wiretransfer"));
+        assert_eq!(ages(wire, 4), [12, 35, 95, 155], "open-ended: no decision, no end");
+    }
+
+    #[test]
+    fn the_ladder_never_ends() {
+        let card = Schedule::default().methods["creditcard"].clone();
+        let mut from = None;
+        for _ in 0..400 {
+            let (age, before, phase) = next_rung(&card, from);
+            assert!(from.is_none_or(|from| age > from));
+            assert!(age - before <= days(7) + hours(1), "never more than a week without a look");
+            if age > days(20) {
+                assert_eq!(phase, Phase::Frozen);
+            }
+            from = Some(age);
+        }
+        assert!(from.expect("an age") > days(365 * 5));
+    }
+
+    #[test]
+    fn looks_are_never_early_and_at_most_a_fifth_late() {
+        let card = Schedule::default().methods["creditcard"].clone();
+        for number in 0..200 {
+            let watch = Watch::new(at(SignedDuration::ZERO), at(SignedDuration::ZERO));
+            let next = plan(State::Open, &watch, &card, true, PaymentNumber(number)).expect("a look");
+            let late = next.at.duration_since(at(minutes(2)));
+            assert!(late >= SignedDuration::ZERO && late <= SignedDuration::from_secs(24), "{number}: {late}");
+        }
+    }
+
+    #[test]
+    fn unfinished_takes_two_looks_30_minutes_apart_and_a_third_a_day_later() {
+        let card = Schedule::default().methods["creditcard"].clone();
+        let since = at(SignedDuration::ZERO);
+        let deadline = deadline(&card, since);
+        let mut watch = Watch::new(since, since);
+        watch.concluded(at(minutes(30)), true, deadline);
+        assert!(watch.agreed.is_empty(), "before the deadline nothing counts");
+        watch.concluded(at(minutes(35)), true, deadline);
+        watch.concluded(at(minutes(64)), true, deadline);
+        assert_eq!(watch.agreed.len(), 1, "29 minutes apart is not 30");
+        watch.concluded(at(minutes(65)), true, deadline);
+        assert_eq!(watch.agreed.len(), 2);
+        let next = plan(State::UnfinishedProvisional, &watch, &card, true, N).expect("a look");
+        assert!(next.at >= at(minutes(65) + hours(24)) && next.phase == Phase::HoldDown);
+        watch.concluded(at(minutes(65) + hours(23)), true, deadline);
+        assert_eq!(watch.agreed.len(), 2);
+        watch.concluded(at(minutes(66) + hours(24)), true, deadline);
+        assert_eq!(watch.agreed.len(), 3);
+        let next = plan(State::Unfinished, &watch, &card, true, N).expect("sparse looks go on");
+        assert_eq!(next.phase, Phase::Settled);
+        watch.concluded(at(days(5)), false, deadline);
+        assert!(watch.agreed.is_empty(), "new life starts the count anew");
+    }
+
+    #[test]
+    fn a_look_without_an_answer_uses_up_no_rung() {
+        let card = Schedule::default().methods["creditcard"].clone();
+        let mut watch = Watch::new(at(SignedDuration::ZERO), at(SignedDuration::ZERO));
+        watch.failed(at(minutes(2)), None, N);
+        let next = plan(State::Open, &watch, &card, true, N).expect("a look");
+        assert!(next.at >= at(minutes(2) + RETRY_FIRST) && next.at < at(minutes(4)), "{}", next.at);
+        for _ in 0..40 {
+            watch.failed(at(hours(1)), Some(days(3)), N);
+        }
+        let longest = at(hours(1) + RETRY_MAX + RETRY_MAX / 5);
+        assert!(watch.retry_at.expect("a time") <= longest, "Retry-After is honoured up to an hour");
+    }
+
+    #[test]
+    fn a_hint_brings_no_look_into_the_window_of_a_method_that_minds() {
+        let schedule = Schedule::default();
+        let paypal = schedule.method(false, Some("paypal"));
+        let mut watch = Watch::new(at(SignedDuration::ZERO), at(SignedDuration::ZERO));
+        watch.look_soon(at(minutes(1)), "an unverified message", true);
+        assert_eq!(plan(State::Open, &watch, paypal, true, N).expect("a look").at, at(hours(3)));
+        watch.soon = None;
+        watch.look_soon(at(minutes(1)), "a verified message", false);
+        assert_eq!(plan(State::Open, &watch, paypal, true, N).expect("a look").at, at(minutes(1)));
+    }
+
+    #[test]
+    fn money_that_can_go_back_is_watched_for_13_months() {
+        let schedule = Schedule::default();
+        let sepa = schedule.method(false, Some("sepadirectdebit"));
+        let mut watch = Watch::new(at(SignedDuration::ZERO), at(SignedDuration::ZERO));
+        let mut seen = Vec::new();
+        while let Some(next) = plan(State::PaidProvisional, &watch, sepa, true, N) {
+            watch.concluded(next.at, false, None);
+            seen.push(next.at.duration_since(watch.since).as_secs() / 86_400);
+        }
+        assert_eq!(seen[..7], [3, 7, 14, 28, 56, 86, 116]);
+        assert!(seen.last().is_some_and(|last| (366..=396).contains(last)), "{seen:?}");
+    }
+
+    #[test]
+    fn who_cannot_be_asked_is_handed_over_after_the_window() {
+        let schedule = Schedule::default();
+        let watch = Watch::new(at(SignedDuration::ZERO), at(SignedDuration::ZERO));
+        let next = plan(State::Open, &watch, &schedule.checkout, false, N).expect("a time");
+        assert_eq!((next.at, next.phase), (at(minutes(35)), Phase::HandOver));
+        assert_eq!(plan(State::HandedOver, &watch, &schedule.checkout, false, N), None);
     }
 }

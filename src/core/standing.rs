@@ -268,6 +268,12 @@ fn news_of(position: &Position, expected: Amount, misfits: &[Misfit], own: &[Kno
         return News::Accept;
     }
     let has = |meaning: Meaning| all().any(|k| k.meaning == meaning);
+    if expected.is_zero() && has(Meaning::In) {
+        return News::Pay;
+    }
+    if expected.is_zero() && has(Meaning::Reserved) {
+        return News::Reserve;
+    }
     if has(Meaning::Pending) || has(Meaning::Unknown) || has(Meaning::Silence) {
         News::Undecided
     } else if own.iter().any(|k| k.vanished || k.meaning == Meaning::Gone) || has(Meaning::CalledOff) {

@@ -1,6 +1,12 @@
 //! The daemon's verbs. Each reads a view, decides by the rules of `core`, and writes its decision
 //! into a draft: one decision, one commit. `now` is always an argument.
 
+pub mod alerts;
+pub mod apply;
+pub mod books;
+pub mod route;
+pub mod settle;
+
 use crate::core::look::{Answer, Look};
 use crate::core::policy::Policy;
 use crate::core::submission::Submission;

@@ -20,14 +20,13 @@ pub enum Table {
     ByOrder,
     /// merchant 0 gateway order number → payment number.
     ByGatewayOrder,
-    /// look at (ms since 1970, u64) payment number u64 → what the retriever needs to know.
+    /// lane u8 (0 first looks, 1 others, 2 no look: a time that passes), look at (ms since 1970, u64),
+    /// payment number u64 → what the retriever needs to know.
     Due,
     /// Payment number u64 → empty: every payment that is not settled.
     Open,
     /// Payment number u64, journal sequence u64 → empty: the evidence of a payment.
     Evidence,
-    /// merchant 0 order number → order.
-    Orders,
     /// Ledger sequence u64, from 1 without gaps → entry.
     Ledger,
     /// Civil day (days since 1970, u32) of learning, ledger sequence u64 → empty.
@@ -40,11 +39,7 @@ pub enum Table {
     AlertsByKey,
     /// Delivery number u64 → what must be sent.
     Outbox,
-    /// merchant 0 request-id 0 journal sequence u64 → empty: verified messages nobody submitted for.
-    Orphans,
-    /// Civil day u32, merchant 0 … → totals kept in the same commit as the change.
-    Totals,
-    /// Business day u32 → the nightly report's inputs and hashes.
+    /// Civil day (days since 1970, u32), provisional 0 or final 1 → the report written for it.
     Reports,
     /// Arrival number u64 → a message that is kept and not judged. Not rebuilt from the journal.
     Inbox,
@@ -52,10 +47,12 @@ pub enum Table {
     Bodies,
     /// Slot u64 → unauthenticated message, overwritten in turn. Not rebuilt from the journal.
     Ring,
+    /// merchant 0 request-id → newest slot of the ring that names it. Not rebuilt from the journal.
+    RingByRequest,
 }
 
 impl Table {
-    pub const ALL: [Table; 23] = [
+    pub const ALL: [Table; 21] = [
         Table::Meta,
         Table::Journal,
         Table::Payments,
@@ -66,19 +63,17 @@ impl Table {
         Table::Due,
         Table::Open,
         Table::Evidence,
-        Table::Orders,
         Table::Ledger,
         Table::LedgerByDay,
         Table::LedgerByOrder,
         Table::Alerts,
         Table::AlertsByKey,
         Table::Outbox,
-        Table::Orphans,
-        Table::Totals,
         Table::Reports,
         Table::Inbox,
         Table::Bodies,
         Table::Ring,
+        Table::RingByRequest,
     ];
 
     /// The name in the stored file.
@@ -94,19 +89,17 @@ impl Table {
             Table::Due => "due",
             Table::Open => "open",
             Table::Evidence => "evidence",
-            Table::Orders => "orders",
             Table::Ledger => "ledger",
             Table::LedgerByDay => "ledger_by_day",
             Table::LedgerByOrder => "ledger_by_order",
             Table::Alerts => "alerts",
             Table::AlertsByKey => "alerts_by_key",
             Table::Outbox => "outbox",
-            Table::Orphans => "orphans",
-            Table::Totals => "totals",
             Table::Reports => "reports",
             Table::Inbox => "inbox",
             Table::Bodies => "bodies",
             Table::Ring => "ring",
+            Table::RingByRequest => "ring_by_request",
         }
     }
 
@@ -117,7 +110,10 @@ impl Table {
 
     /// Whether `rebuild` makes this table again from the journal, and `check` compares it.
     pub fn is_projection(self) -> bool {
-        !matches!(self, Table::Meta | Table::Journal | Table::Inbox | Table::Bodies | Table::Ring)
+        !matches!(
+            self,
+            Table::Meta | Table::Journal | Table::Inbox | Table::Bodies | Table::Ring | Table::RingByRequest
+        )
     }
 }
 

@@ -438,7 +438,7 @@ mod tests {
             ("<a b=1/>", "xml: "),
             ("<x:a/>", "an undeclared prefix"),
             ("<a x:b='1'/>", "an undeclared prefix"),
-            ("<a\"b/>", "the name"),
+            ("<a$b/>", "the name"),
             ("<a xmlns:xml='u'/>", "a namespace declaration"),
             ("<a>\u{1}</a>", "a control character"),
             (&deep, "nested deeper than 32"),

@@ -1,0 +1,131 @@
+//! One submission and everything we know about it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::discrepancy::Discrepancy;
+use crate::core::known::Known;
+use crate::core::lifecycle::State;
+use crate::core::schedule::{Next, Watch};
+use crate::core::submission::Submission;
+use crate::words::id::{GatewayOrderNumber, MerchantName, OrderNumber, PaymentNumber, RequestId, TransactionId};
+use crate::words::money::Amount;
+use crate::words::time::Timestamp;
+
+/// Ids learnt from unsigned responses: asked about, never booked. At most this many per payment.
+pub const HINTED_MAX: usize = 8;
+/// Discrepancies kept on one payment, resolved ones included; older resolved ones make room.
+pub const DISCREPANCIES_MAX: usize = 50;
+
+/// The projection of one submission's life. Made from the journal alone.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Payment {
+    pub number: PaymentNumber,
+    pub merchant: MerchantName,
+    pub request_id: RequestId,
+    /// `None`: verified messages came for a request nobody submitted (an orphan).
+    pub submission: Option<Submission>,
+    /// The payment this is a follow-up of (capture, void, refund).
+    #[serde(default)]
+    pub root: Option<PaymentNumber>,
+    /// The follow-ups submitted for this payment.
+    #[serde(default)]
+    pub follow_ups: Vec<PaymentNumber>,
+    pub state: State,
+    /// In words: why it is in this state.
+    pub reason: String,
+    #[serde(default)]
+    pub known: Vec<Known>,
+    /// Transaction-ids and their merchant accounts, as the shop's own responses named them.
+    #[serde(default)]
+    pub hinted: Vec<Hinted>,
+    pub gateway_order_number: Option<GatewayOrderNumber>,
+    /// `checkout`: further gateway order numbers that verified messages named under the same own id.
+    #[serde(default)]
+    pub second_orders: Vec<GatewayOrderNumber>,
+    /// The payment method, submitted or learnt.
+    pub method: Option<String>,
+    pub watch: Watch,
+    pub next: Option<Next>,
+    #[serde(default)]
+    pub discrepancies: Vec<Discrepancy>,
+    /// What an unverified message claims, for people only.
+    #[serde(default)]
+    pub claim: Option<String>,
+    /// Key of the alert under which a person has it.
+    #[serde(default)]
+    pub desk: Option<String>,
+    /// Messages journaled that no signature vouched for.
+    #[serde(default)]
+    pub unverified: u32,
+    /// Wall time of our receipt.
+    pub received_at: Timestamp,
+    /// Wall time at which it came into its state.
+    pub state_at: Timestamp,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Hinted {
+    pub transaction_id: TransactionId,
+    pub merchant_account_id: Option<String>,
+}
+
+impl Payment {
+    pub fn new(
+        number: PaymentNumber,
+        merchant: MerchantName,
+        request_id: RequestId,
+        watch: Watch,
+        at: Timestamp,
+    ) -> Payment {
+        Payment {
+            number,
+            merchant,
+            request_id,
+            submission: None,
+            root: None,
+            follow_ups: Vec::new(),
+            state: State::Open,
+            reason: String::new(),
+            known: Vec::new(),
+            hinted: Vec::new(),
+            gateway_order_number: None,
+            second_orders: Vec::new(),
+            method: None,
+            watch,
+            next: None,
+            discrepancies: Vec::new(),
+            claim: None,
+            desk: None,
+            unverified: 0,
+            received_at: at,
+            state_at: at,
+        }
+    }
+
+    pub fn is_orphan(&self) -> bool {
+        self.submission.is_none()
+    }
+
+    pub fn amount(&self) -> Option<Amount> {
+        self.submission.as_ref().map(|s| s.amount)
+    }
+
+    pub fn order_number(&self) -> Option<&OrderNumber> {
+        self.submission.as_ref().and_then(|s| s.order_number.as_ref())
+    }
+
+    /// Whether it is a follow-up by its own submission, linked or not yet.
+    pub fn is_follow_up(&self) -> bool {
+        self.root.is_some() || self.submission.as_ref().is_some_and(|s| s.parent_transaction_id.is_some())
+    }
+
+    pub fn open_discrepancies(&self) -> impl Iterator<Item = &Discrepancy> {
+        self.discrepancies.iter().filter(|d| d.resolved_at.is_none())
+    }
+
+    /// The merchant account the payment lives in, as far as messages have told.
+    pub fn merchant_account_id(&self) -> Option<&str> {
+        let known = self.known.iter().rev().find_map(|k| k.transaction.merchant_account_id.as_deref());
+        known.or_else(|| self.hinted.iter().rev().find_map(|h| h.merchant_account_id.as_deref()))
+    }
+}

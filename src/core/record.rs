@@ -1,0 +1,148 @@
+//! The journal's records: all evidence and every outside event, in the order we learnt it.
+//!
+//! Everything else in the store follows from these, by `engine::apply`, which is a pure function of
+//! what stood before and the record. So the same journal gives the same books, for any past day.
+//! Bodies are not here: a record holds their digest and the allow-listed facts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::look::Answer;
+use crate::core::message::{Format, PaymentState, Scheme, Transaction};
+use crate::core::policy::Policy;
+use crate::core::submission::Submission;
+use crate::words::id::{GatewayOrderNumber, MerchantName, PaymentNumber, RequestId};
+use crate::words::time::{Now, SignedDuration};
+
+/// One journal record with the time it was written.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Record {
+    pub now: Now,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// How far a notification may change the books.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weight {
+    /// Verified under the account's pinned scheme, covering every field we use; identity agrees.
+    Fact,
+    /// Its identity is true (a signature says so), its money is not covered.
+    SignedHint,
+    /// Anybody could have sent it.
+    Hint,
+    /// A check failed.
+    Refuted,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The policy in force from here on.
+    Policy { policy: Box<Policy> },
+    /// A submission kept for the first time; adopts an orphan of the same request-id.
+    Submitted {
+        number: PaymentNumber,
+        submission: Box<Submission>,
+        /// An unauthenticated message had come before it.
+        #[serde(default)]
+        was_announced: bool,
+    },
+    /// The gateway order number came later.
+    Amended { number: PaymentNumber, gateway_order_number: GatewayOrderNumber },
+    /// The same request-id with other content; the first stays.
+    Conflicted { number: PaymentNumber, field: String, offered: String },
+    /// What the gateway answered the shop: a hint with ids.
+    Responded {
+        number: PaymentNumber,
+        outcome: ResponseOutcome,
+        http_status: Option<u16>,
+        digest: Option<String>,
+        transactions: Vec<Transaction>,
+    },
+    /// A notification, judged.
+    Notified(Box<Notified>),
+    /// Messages for a payment that no longer fit its allowance went to the ring; counted here once.
+    Overflowed { number: PaymentNumber },
+    /// A look and its answers. `number` is the payment that was asked about.
+    Looked { number: PaymentNumber, answers: Vec<Answer> },
+    /// A person asked for a look now.
+    Asked { number: PaymentNumber },
+    /// The time of an unaskable payment is over.
+    TimeOver { number: PaymentNumber },
+    /// A merchant account's gateway can't be asked, or can again (`why` is null).
+    Lane { merchant: MerchantName, why: Option<String> },
+    /// We could not hear between the two readings of the clock.
+    Deaf { from: Now, to: Now, why: String },
+    /// The wall clock moved against elapsed time by this much.
+    ClockJumped { by: SignedDuration },
+    /// A forged message was counted: at most one record a minute per account, with the number since.
+    Forged { merchant: MerchantName, count: u64 },
+    /// An alert is told again.
+    Repeated { alert: u64 },
+    /// A condition without a payment ended.
+    Resolved { alert: u64 },
+    /// A telling was delivered, or failed and is tried again.
+    Told { telling: u64, error: Option<String> },
+    /// A nightly report was written.
+    Reported { day: jiff::civil::Date, is_final: bool, inputs: String, sha256: String },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResponseOutcome {
+    Answered,
+    NotSent,
+    Unknown,
+}
+
+/// A judged notification.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Notified {
+    /// The payment it is about; orphans are made for verified messages nobody submitted for.
+    pub number: PaymentNumber,
+    pub merchant: MerchantName,
+    /// The request-id it was matched by, where the payment is new.
+    pub request_id: RequestId,
+    pub way: String,
+    /// When it was kept, which is before this record was written.
+    pub kept: Now,
+    pub digest: String,
+    pub bytes: u64,
+    pub format: Format,
+    pub scheme: Option<Scheme>,
+    pub weight: Weight,
+    /// Why it was refuted or not believed.
+    pub remark: Option<String>,
+    pub transactions: Vec<Transaction>,
+    pub payment_state: Option<PaymentState>,
+    /// Only of messages that a digest vouches for.
+    pub gateway_order_number: Option<GatewayOrderNumber>,
+    pub error_code: Option<String>,
+}
+
+impl Event {
+    /// The payment a record is evidence about.
+    pub fn payment(&self) -> Option<PaymentNumber> {
+        match self {
+            Event::Submitted { number, .. }
+            | Event::Amended { number, .. }
+            | Event::Conflicted { number, .. }
+            | Event::Responded { number, .. }
+            | Event::Overflowed { number }
+            | Event::Looked { number, .. }
+            | Event::Asked { number }
+            | Event::TimeOver { number } => Some(*number),
+            Event::Notified(notified) => Some(notified.number),
+            Event::Policy { .. }
+            | Event::Lane { .. }
+            | Event::Deaf { .. }
+            | Event::ClockJumped { .. }
+            | Event::Forged { .. }
+            | Event::Repeated { .. }
+            | Event::Resolved { .. }
+            | Event::Told { .. }
+            | Event::Reported { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,606 @@
+//! The fold: what follows from one journal record. Everything in the projections is made here, by the
+//! running daemon and by `rebuild` alike.
+
+use std::collections::BTreeMap;
+
+use crate::core::account::{Account, Contract};
+use crate::core::alert::{Status, Topic};
+use crate::core::discrepancy::{Code, Severity};
+use crate::core::known::{Fact, Joined, join, key_of};
+use crate::core::look::{Answer, Outcome, Query};
+use crate::core::message::{Dialect, PaymentState, Transaction};
+use crate::core::payment::{HINTED_MAX, Hinted, Payment};
+use crate::core::policy::Policy;
+use crate::core::record::{Event, Notified, Record, ResponseOutcome, Weight};
+use crate::core::schedule::{HINT_APART, Watch};
+use crate::core::submission::Submission;
+use crate::engine::alerts::{self, Condition};
+use crate::engine::route::{self, Match};
+use crate::engine::settle::{NEWS_FOR, News, Turn, settle};
+use crate::engine::{books, settle};
+use crate::store::{Draft, Fault, Table, View};
+use crate::words::id::{GatewayOrderNumber, MerchantName, PaymentNumber, TransactionId};
+use crate::words::time::{Now, SignedDuration, Timestamp, days, hours, later};
+
+/// Deaf intervals shorter than a request takes are not worth a look at every payment.
+const DEAF_MIN: SignedDuration = SignedDuration::from_millis(500);
+/// Payments that one deaf interval brings forward at most; the rest keep their schedule.
+const DEAF_PAYMENTS_MAX: usize = 200_000;
+/// Least wait after the gateway refused our credentials: it may lock us out.
+const REFUSED_WAIT: SignedDuration = SignedDuration::from_secs(300);
+
+/// Applies a record to the projections of `draft`. Pure: `draft`'s view, the policy and the record
+/// decide everything.
+pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record) -> Result<(), Fault> {
+    let now = record.now;
+    let turn = Turn { policy, sequence, now };
+    if let Some(number) = record.event.payment() {
+        books::put_evidence(draft, number, sequence);
+    }
+    match &record.event {
+        Event::Policy { .. } => Ok(()),
+        Event::Submitted { number, submission, was_announced } => {
+            submitted(draft, turn, *number, submission, *was_announced)
+        }
+        Event::Amended { number, gateway_order_number } => change(draft, turn, *number, |payment| {
+            payment.gateway_order_number = Some(gateway_order_number.clone());
+            if let Some(submission) = &mut payment.submission {
+                submission.gateway_order_number = Some(gateway_order_number.clone());
+            }
+            News::None
+        }),
+        Event::Conflicted { number, field, offered } => change(draft, turn, *number, |_| {
+            News::Event(Code::SubmissionConflict, format!("submitted again with another {field}: {offered}"), None)
+        }),
+        Event::Responded { number, outcome, transactions, .. } => {
+            responded(draft, turn, *number, *outcome, transactions)
+        }
+        Event::Notified(notified) => self::notified(draft, turn, notified),
+        Event::Overflowed { number } => change(draft, turn, *number, |payment| {
+            payment.unverified = payment.unverified.saturating_add(1);
+            News::None
+        }),
+        Event::Looked { number, answers } => looked(draft, turn, *number, answers),
+        Event::Asked { number } => change(draft, turn, *number, |payment| {
+            payment.watch.retry_at = None;
+            payment.watch.look_soon(now.steady, "a person asked for it", false);
+            News::None
+        }),
+        Event::TimeOver { number } => change(draft, turn, *number, |_| News::TimeOver),
+        Event::Lane { merchant, why } => lane(draft, turn, merchant, why.as_deref()),
+        Event::Deaf { from, to, why } => deaf(draft, turn, *from, *to, why),
+        Event::ClockJumped { by } => {
+            let summary = format!("the system clock moved by {by:#} against elapsed time; deadlines are not affected");
+            news(draft, turn, Topic::Clock, None, summary)
+        }
+        Event::Forged { merchant, count } => {
+            let summary = format!("{count} messages for unknown payments of {merchant} failed their signature check");
+            news(draft, turn, Topic::Forgeries, Some(merchant), summary)
+        }
+        Event::Repeated { alert } => {
+            let Some(mut alert) = books::alert(draft, *alert)? else { return Ok(()) };
+            if alert.status == Status::Firing {
+                alert.told_at = now.steady;
+                books::put_alert(draft, &alert)?;
+                alerts::tell(draft, policy, &alert, now)?;
+            }
+            Ok(())
+        }
+        Event::Resolved { alert } => match books::alert(draft, *alert)? {
+            Some(alert) if alert.status == Status::Firing => alerts::resolve(draft, policy, alert, now),
+            _ => Ok(()),
+        },
+        Event::Told { telling, error } => told(draft, *telling, error.as_deref(), now),
+        Event::Reported { day, is_final, inputs, sha256 } => {
+            let mut key = books::day_number(*day).to_be_bytes().to_vec();
+            key.push(u8::from(*is_final));
+            let row = serde_json::json!({ "day": day, "final": is_final, "inputs": inputs, "sha256": sha256, "at": now.wall });
+            books::write(draft, Table::Reports, key, &row)
+        }
+    }
+}
+
+fn account<'p>(policy: &'p Policy, merchant: &MerchantName) -> Result<&'p Account, Fault> {
+    policy.accounts.get(merchant).ok_or_else(|| {
+        Fault::Broken(format!(
+            "the journal speaks of merchant account `{merchant}`, which the policy in force does not have: \
+             put [merchants.{merchant}] back into the configuration"
+        ))
+    })
+}
+
+/// Changes one payment and settles it.
+fn change(
+    draft: &mut Draft,
+    turn: Turn,
+    number: PaymentNumber,
+    how: impl FnOnce(&mut Payment) -> News,
+) -> Result<(), Fault> {
+    let mut payment = books::payment_at(draft, number)?;
+    let news = how(&mut payment);
+    settle(draft, turn, payment, news)
+}
+
+fn submitted(
+    draft: &mut Draft,
+    turn: Turn,
+    number: PaymentNumber,
+    submission: &Submission,
+    was_announced: bool,
+) -> Result<(), Fault> {
+    let now = turn.now;
+    let since = since(submission, now);
+    let orphan = books::payment(draft, number)?;
+    let adopts = orphan.is_some();
+    let mut payment = orphan.unwrap_or_else(|| {
+        let watch = Watch::new(since, now.steady);
+        Payment::new(number, submission.merchant.clone(), submission.request_id.clone(), watch, now.wall)
+    });
+    if adopts {
+        payment.watch = Watch::new(since, now.steady);
+        settle::clear_orphan(draft, turn, &mut payment)?;
+    }
+    payment.method = submission.payment_method.clone().or(payment.method);
+    payment.gateway_order_number = submission.gateway_order_number.clone().or(payment.gateway_order_number);
+    payment.submission = Some(submission.clone());
+    if was_announced {
+        payment.watch.look_soon(now.steady, "an unauthenticated message had come before the submission", true);
+    } else if adopts {
+        payment.watch.look_soon(now.steady, "messages had come before the submission", false);
+    }
+    if let Some(parent) = &submission.parent_transaction_id {
+        link(draft, &mut payment, &[parent.as_str()])?;
+    }
+    settle(draft, turn, payment, News::None)
+}
+
+/// Ages count from our receipt; for imports from the shop's own time, never from the future and
+/// never from more than 400 days ago.
+fn since(submission: &Submission, now: Now) -> Timestamp {
+    let Some(told) = submission.submitted_at else { return now.steady };
+    let age = now.wall.duration_since(told).clamp(SignedDuration::ZERO, days(400));
+    // A shop that submits as it sends differs from us by seconds: our receipt counts then.
+    if age < hours(1) { now.steady } else { later(now.steady, -age) }
+}
+
+/// Makes a payment a follow-up of the one that owns one of these transaction-ids.
+fn link(draft: &mut Draft, payment: &mut Payment, parents: &[&str]) -> Result<(), Fault> {
+    if payment.root.is_some() {
+        return Ok(());
+    }
+    for parent in parents {
+        let Some(owner) = books::by_transaction(draft, &payment.merchant, parent)? else { continue };
+        if owner == payment.number {
+            continue;
+        }
+        let owner = books::payment_at(draft, owner)?;
+        let root = owner.root.unwrap_or(owner.number);
+        if root == payment.number {
+            continue;
+        }
+        let mut root = if root == owner.number { owner } else { books::payment_at(draft, root)? };
+        if root.root.is_none() && !root.follow_ups.contains(&payment.number) {
+            root.follow_ups.push(payment.number);
+            payment.root = Some(root.number);
+            books::write(draft, Table::Payments, books::number_key(root.number), &root)?;
+        }
+        return Ok(());
+    }
+    Ok(())
+}
+
+fn responded(
+    draft: &mut Draft,
+    turn: Turn,
+    number: PaymentNumber,
+    outcome: ResponseOutcome,
+    transactions: &[Transaction],
+) -> Result<(), Fault> {
+    let mut payment = books::payment_at(draft, number)?;
+    for transaction in transactions {
+        let Some(id) = transaction.transaction_id.as_deref().and_then(|id| TransactionId::new(id).ok()) else {
+            continue;
+        };
+        let is_new = !payment.hinted.iter().any(|h| h.transaction_id == id);
+        if is_new && payment.hinted.len() < HINTED_MAX {
+            if books::by_transaction(draft, &payment.merchant, id.as_str())?.is_none() {
+                books::index_transaction(draft, &payment.merchant, id.as_str(), number);
+            }
+            payment
+                .hinted
+                .push(Hinted { transaction_id: id, merchant_account_id: transaction.merchant_account_id.clone() });
+        }
+        if payment.method.is_none() {
+            payment.method = transaction.payment_methods.first().cloned();
+        }
+    }
+    if outcome == ResponseOutcome::Unknown {
+        let at = later(turn.now.steady, SignedDuration::from_secs(60));
+        payment.watch.look_soon(at, "the shop's request got no answer: its outcome is unknown", true);
+    }
+    settle(draft, turn, payment, News::None)
+}
+
+fn notified(draft: &mut Draft, turn: Turn, notified: &Notified) -> Result<(), Fault> {
+    let now = turn.now;
+    let account = account(turn.policy, &notified.merchant)?;
+    let dialect = account.dialect();
+    let mut payment = match books::payment(draft, notified.number)? {
+        Some(payment) => payment,
+        None => {
+            let watch = Watch::new(now.steady, now.steady);
+            let (merchant, request_id) = (notified.merchant.clone(), notified.request_id.clone());
+            let mut orphan = Payment::new(notified.number, merchant, request_id, watch, now.wall);
+            orphan.watch.look_soon(
+                later(now.steady, HINT_APART),
+                "verified messages came for a request nobody submitted",
+                false,
+            );
+            orphan
+        }
+    };
+    let mut news = News::None;
+    let digest_vouches = matches!(notified.weight, Weight::Fact | Weight::SignedHint);
+    if digest_vouches && let Some(gateway) = &notified.gateway_order_number {
+        news = bind(draft, &mut payment, gateway, now)?;
+    }
+    let order_is_ours = notified.gateway_order_number.is_none()
+        || payment.gateway_order_number == notified.gateway_order_number
+        || !digest_vouches;
+    match notified.weight {
+        Weight::Fact if order_is_ours && matches!(news, News::None) => {
+            news = facts_of_notification(draft, turn, &mut payment, dialect, notified)?;
+            if dialect == Dialect::Checkout && notified.payment_state == Some(PaymentState::Success) {
+                payment.watch.look_soon(now.steady, "accepted: what do the gateway's own books say?", false);
+            }
+        }
+        Weight::Fact | Weight::SignedHint => hint(&mut payment, notified, dialect, now, false),
+        Weight::Hint | Weight::Refuted => {
+            payment.unverified = payment.unverified.saturating_add(1);
+            hint(&mut payment, notified, dialect, now, true);
+        }
+    }
+    if notified.weight == Weight::Refuted {
+        let summary = format!("messages for payments of {} fail their signature check", notified.merchant);
+        self::news(draft, turn, Topic::Forgeries, Some(&notified.merchant), summary)?;
+    }
+    settle(draft, turn, payment, news)
+}
+
+/// Ties a gateway order number to a payment. One bound to another payment is refused; a second one
+/// under the same own id is looked at before anything is booked.
+fn bind(draft: &mut Draft, payment: &mut Payment, gateway: &GatewayOrderNumber, now: Now) -> Result<News, Fault> {
+    if let Some(owner) = books::by_gateway_order(draft, &payment.merchant, gateway.as_str())?
+        && owner != payment.number
+    {
+        let what =
+            format!("a verified message gives it gateway order number {gateway}, which belongs to payment {owner}");
+        return Ok(News::Event(Code::OrderNumberTaken, what, None));
+    }
+    match &payment.gateway_order_number {
+        None => payment.gateway_order_number = Some(gateway.clone()),
+        Some(bound) if bound == gateway => {}
+        Some(_) => {
+            if !payment.second_orders.contains(gateway) && payment.second_orders.len() < HINTED_MAX {
+                payment.second_orders.push(gateway.clone());
+            }
+            payment.watch.look_soon(now.steady, "a second gateway order number under the same own id", false);
+        }
+    }
+    Ok(News::None)
+}
+
+/// Joins the facts of a verified notification.
+fn facts_of_notification(
+    draft: &mut Draft,
+    turn: Turn,
+    payment: &mut Payment,
+    dialect: Dialect,
+    notified: &Notified,
+) -> Result<News, Fault> {
+    let mut news = News::None;
+    let mut transactions = notified.transactions.clone();
+    if dialect == Dialect::Checkout && notified.payment_state == Some(PaymentState::Pending) {
+        transactions = vec![Transaction {
+            transaction_id: Some("pending".into()),
+            transaction_type: Some("confirmation".into()),
+            transaction_state: Some("PENDING".into()),
+            ..Transaction::default()
+        }];
+    }
+    for transaction in transactions {
+        if let Some(found) = join_fact(draft, turn, payment, dialect, transaction)? {
+            news = found;
+        }
+    }
+    Ok(news)
+}
+
+/// Joins one fact, indexes its ids, and says what it contradicts.
+fn join_fact(
+    draft: &mut Draft,
+    turn: Turn,
+    payment: &mut Payment,
+    dialect: Dialect,
+    transaction: Transaction,
+) -> Result<Option<News>, Fault> {
+    if let Some(id) = transaction.transaction_id.as_deref()
+        && dialect == Dialect::Wpg
+        && books::by_transaction(draft, &payment.merchant, id)?.is_none()
+    {
+        books::index_transaction(draft, &payment.merchant, id, payment.number);
+    }
+    if payment.submission.as_ref().is_some_and(|s| s.parent_transaction_id.is_some()) && payment.root.is_none() {
+        let parents = [&transaction.parent_transaction_id, &transaction.group_transaction_id];
+        let parents: Vec<&str> = parents.into_iter().flatten().map(String::as_str).collect();
+        link(draft, payment, &parents)?;
+    }
+    if payment.method.is_none() {
+        payment.method = transaction.payment_methods.first().cloned();
+    }
+    let id = key_of(&transaction);
+    let amount = transaction.amount.and_then(|a| a.bookable());
+    let method = payment.method.clone();
+    let (evidence, learnt_at) = (turn.sequence, turn.now.wall);
+    let fact = Fact { dialect, method: method.as_deref(), evidence, learnt_at, transaction };
+    Ok(match join(&mut payment.known, fact) {
+        Joined::New | Joined::Newer | Joined::Same => None,
+        Joined::Contradicts => {
+            let id = id.map(|id| id.to_string()).unwrap_or_default();
+            let what = format!("transaction {id} succeeded before, and is now reported as failed");
+            Some(News::Event(Code::Contradiction, what, amount))
+        }
+        Joined::Full => {
+            let what = "more transactions than are kept for one payment: this one is in the journal only".to_owned();
+            Some(News::Event(Code::TooManyTransactions, what, amount))
+        }
+    })
+}
+
+/// A message that may only bring a look forward, at most one in ten minutes.
+fn hint(payment: &mut Payment, notified: &Notified, dialect: Dialect, now: Now, is_unproven: bool) {
+    if dialect == Dialect::Checkout
+        && matches!(notified.payment_state, Some(PaymentState::Failure | PaymentState::Cancel))
+    {
+        let claim = match (notified.payment_state, notified.error_code.as_deref()) {
+            (Some(PaymentState::Cancel), _) => "claimed cancelled, unverified".to_owned(),
+            (_, Some("99996")) => "claimed unfinished, unverified".to_owned(),
+            (_, Some(code)) => format!("claimed failed ({code}), unverified"),
+            (_, None) => "claimed failed, unverified".to_owned(),
+        };
+        payment.claim = Some(claim);
+    }
+    let knows_all = !notified.transactions.is_empty()
+        && notified.weight != Weight::Refuted
+        && notified.transactions.iter().all(|t| {
+            let id = key_of(t);
+            payment
+                .known
+                .iter()
+                .any(|k| Some(&k.id) == id.as_ref() && k.transaction.transaction_state == t.transaction_state)
+        });
+    if knows_all {
+        return;
+    }
+    let allowed = payment.watch.hint_looked_at.map_or(now.steady, |last| later(last, HINT_APART).max(now.steady));
+    let why = match notified.weight {
+        Weight::SignedHint | Weight::Fact => "a signed message came whose money the signature does not cover",
+        Weight::Hint => "an unverified message came",
+        Weight::Refuted => "a message came whose signature is wrong",
+    };
+    payment.watch.look_soon(allowed, why, is_unproven);
+}
+
+/// Whether the answers say anything about the payment, and if not, why.
+pub enum Conclusion {
+    Conclusive,
+    Unavailable { why: String, retry_after: Option<SignedDuration> },
+    Refused { why: String },
+}
+
+/// Sums up the answers of one look. One question without an answer leaves the whole look open.
+pub fn conclusion(answers: &[Answer]) -> Conclusion {
+    for answer in answers {
+        match &answer.outcome {
+            Outcome::Refused { why } => return Conclusion::Refused { why: why.clone() },
+            Outcome::Unavailable { why, retry_after } => {
+                return Conclusion::Unavailable { why: why.clone(), retry_after: *retry_after };
+            }
+            Outcome::Found | Outcome::NotFound => {}
+        }
+    }
+    if answers.is_empty() {
+        return Conclusion::Unavailable { why: "nothing was asked".into(), retry_after: None };
+    }
+    Conclusion::Conclusive
+}
+
+fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answers: &[Answer]) -> Result<(), Fault> {
+    let mut asked = books::payment_at(draft, number)?;
+    let now = turn.now;
+    let account = account(turn.policy, &asked.merchant)?;
+    let dialect = account.dialect();
+    let mut others: BTreeMap<PaymentNumber, (Payment, News)> = BTreeMap::new();
+    let mut news = News::None;
+    for answer in answers.iter().filter(|a| a.outcome == Outcome::Found) {
+        for transaction in &answer.transactions {
+            let target = target(draft, turn.policy, account, &asked, answer, transaction)?;
+            let transaction = transaction.clone();
+            match target {
+                Some(to) if to == number => {
+                    let found = join_fact(draft, turn, &mut asked, dialect, transaction)?;
+                    news = found.unwrap_or(news);
+                }
+                Some(to) => {
+                    let (other, other_news) = match others.entry(to) {
+                        std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+                        std::collections::btree_map::Entry::Vacant(entry) => {
+                            entry.insert((books::payment_at(draft, to)?, News::None))
+                        }
+                    };
+                    let found = join_fact(draft, turn, other, dialect, transaction)?;
+                    if let Some(found) = found {
+                        *other_news = found;
+                    }
+                    books::put_evidence(draft, to, turn.sequence);
+                }
+                None => {
+                    let id = transaction.transaction_id.as_deref().unwrap_or("without id");
+                    let what = format!("an answer spoke of transaction {id}, which is not ours: not booked");
+                    news = News::Event(Code::ForeignAnswer, what, transaction.amount.and_then(|a| a.bookable()));
+                }
+            }
+        }
+        vanish(&mut asked, answer, turn);
+    }
+    let was_hint = asked.watch.soon.take().is_some_and(|soon| soon.is_hint || soon.why.contains("message"));
+    if was_hint {
+        asked.watch.hint_looked_at = Some(now.steady);
+    }
+    for (_, (other, other_news)) in others {
+        settle(draft, turn, other, other_news)?;
+    }
+    match conclusion(answers) {
+        Conclusion::Conclusive => settle::looked(draft, turn, asked, news),
+        Conclusion::Unavailable { retry_after, .. } => {
+            asked.watch.failed(now.steady, retry_after, number);
+            settle(draft, turn, asked, news)
+        }
+        Conclusion::Refused { .. } => {
+            asked.watch.failed(now.steady, Some(REFUSED_WAIT), number);
+            settle(draft, turn, asked, news)
+        }
+    }
+}
+
+/// The payment a transaction of an answer belongs to; `None`: it is not ours.
+fn target(
+    draft: &Draft,
+    policy: &Policy,
+    account: &Account,
+    asked: &Payment,
+    answer: &Answer,
+    transaction: &Transaction,
+) -> Result<Option<PaymentNumber>, Fault> {
+    match (&account.contract, &answer.query) {
+        (Contract::Checkout(_), Query::OrderDetails { gateway_order_number }) => {
+            let order = format!("order:{gateway_order_number}");
+            let belongs = transaction.transaction_id.as_deref() == Some(&order)
+                || transaction.parent_transaction_id.as_deref() == Some(&order);
+            Ok(belongs.then_some(asked.number))
+        }
+        (Contract::Checkout(_), _) => Ok(None),
+        (Contract::Wpg(_), _) => {
+            if !route::names_our_account(policy, account, transaction) {
+                return Ok(None);
+            }
+            match route::route(draft, policy, account, transaction)? {
+                // A relative of the asked payment's own transactions belongs to its family's root.
+                Some(Match::Related(number)) => {
+                    let related = books::payment_at(draft, number)?;
+                    Ok(Some(related.root.unwrap_or(related.number)))
+                }
+                Some(found) => Ok(Some(found.number())),
+                None => Ok(None),
+            }
+        }
+    }
+}
+
+/// An order's details list all its payments and credits: one that is no longer there was taken back.
+fn vanish(payment: &mut Payment, answer: &Answer, turn: Turn) {
+    let Query::OrderDetails { gateway_order_number } = &answer.query else { return };
+    let order = format!("order:{gateway_order_number}");
+    let undecided = answer.transactions.iter().any(|t| {
+        t.transaction_type.as_deref() == Some("order")
+            && matches!(t.transaction_state.as_deref(), Some("unresolved" | "rejected"))
+    });
+    if undecided {
+        return;
+    }
+    let listed: Vec<&str> = answer.transactions.iter().filter_map(|t| t.transaction_id.as_deref()).collect();
+    for known in &mut payment.known {
+        let is_object = matches!(known.transaction.transaction_type.as_deref(), Some("payment" | "credit"));
+        let is_of_order = known.transaction.parent_transaction_id.as_deref() == Some(&order);
+        if is_object && is_of_order && !known.vanished && !listed.contains(&known.id.as_str()) {
+            known.vanished = true;
+            known.evidence = turn.sequence;
+            known.learnt_at = turn.now.wall;
+        }
+    }
+}
+
+fn lane(draft: &mut Draft, turn: Turn, merchant: &MerchantName, why: Option<&str>) -> Result<(), Fault> {
+    let key = format!("lane/{merchant}");
+    match why {
+        Some(why) => {
+            let condition = Condition {
+                key,
+                topic: Topic::LaneStopped,
+                severity: Severity::Page,
+                merchant: Some(merchant.clone()),
+                summary: format!("the gateway of {merchant} can't be asked: {why}"),
+                ends_at: None,
+            };
+            alerts::raise(draft, turn.policy, condition, None, turn.now)
+        }
+        None => match books::firing(draft, &key)? {
+            Some(alert) => alerts::resolve(draft, turn.policy, alert, turn.now),
+            None => Ok(()),
+        },
+    }
+}
+
+/// Every payment whose notification may have been sent while we were deaf gets its next look at once.
+fn deaf(draft: &mut Draft, turn: Turn, from: Now, to: Now, why: &str) -> Result<(), Fault> {
+    if to.steady.duration_since(from.steady) < DEAF_MIN {
+        return Ok(());
+    }
+    let mut touched = Vec::new();
+    for lane in [books::Lane::First, books::Lane::Backlog] {
+        let rows = draft.range(Table::Due, &[lane as u8], &[lane as u8 + 1], DEAF_PAYMENTS_MAX)?;
+        for (key, bytes) in rows {
+            let row: books::DueRow = books::parse(Table::Due, &key, &bytes)?;
+            if row.until >= from.steady.as_millisecond() {
+                touched.push(books::due_parts(&key)?.1);
+            }
+        }
+    }
+    let why = format!("we could not hear for a while ({why})");
+    for number in touched {
+        let mut payment = books::payment_at(draft, number)?;
+        // Not all in the same second: spread over a minute, the same way every time.
+        let spread = SignedDuration::from_millis((number.0 % 60) as i64 * 1000);
+        payment.watch.look_soon(later(turn.now.steady, spread), &why, false);
+        settle::replan(draft, turn, payment)?;
+    }
+    Ok(())
+}
+
+fn told(draft: &mut Draft, number: u64, error: Option<&str>, now: Now) -> Result<(), Fault> {
+    let Some(mut telling) = books::telling(draft, number)? else { return Ok(()) };
+    let key = number.to_be_bytes().to_vec();
+    if error.is_none() {
+        draft.delete(Table::Outbox, key);
+        return Ok(());
+    }
+    telling.attempts = telling.attempts.saturating_add(1);
+    let wait = SignedDuration::from_secs(5 << telling.attempts.min(9)).min(hours(1));
+    telling.not_before = later(now.steady, wait);
+    books::write(draft, Table::Outbox, key, &telling)
+}
+
+/// An alert about something that happened: it stays on the list for a day, and is told once.
+fn news(
+    draft: &mut Draft,
+    turn: Turn,
+    topic: Topic,
+    merchant: Option<&MerchantName>,
+    summary: String,
+) -> Result<(), Fault> {
+    let key = merchant.map_or_else(|| topic.name().to_owned(), |m| format!("{}/{m}", topic.name()));
+    let ends_at = Some(later(turn.now.steady, NEWS_FOR));
+    let severity = Severity::Warning;
+    let condition = Condition { key, topic, severity, merchant: merchant.cloned(), summary, ends_at };
+    alerts::raise(draft, turn.policy, condition, None, turn.now)
+}
