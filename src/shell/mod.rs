@@ -9,3 +9,4 @@ pub mod writer;
 pub mod json_fields;
 pub mod submission_json;
 pub mod sandbox;
+pub mod demo;
