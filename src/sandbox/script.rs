@@ -39,6 +39,24 @@ pub enum Script {
     Refunded { after: SignedDuration, refund_after: SignedDuration },
 }
 
+impl Script {
+    /// How many genuine notifications the gateway sends about it.
+    pub fn notifications(&self, is_wpg: bool) -> usize {
+        match self {
+            Script::NeverStarted => 0,
+            // Nothing arises at `wpg` when a payer closes the page; `checkout` tells the time-out.
+            Script::Abandoned { .. } => usize::from(!is_wpg),
+            Script::Cancelled { .. } | Script::Failed { .. } | Script::Success { .. } | Script::Reserved { .. } => 1,
+            Script::Pending { .. } | Script::FailedThenSuccess { .. } | Script::PaidTwice { .. } => 2,
+            // `checkout` tells of nothing but the success.
+            Script::ProviderSilence { .. }
+            | Script::Captured { .. }
+            | Script::Returned { .. }
+            | Script::Refunded { .. } => 1 + usize::from(is_wpg),
+        }
+    }
+}
+
 /// How a pending payment ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
