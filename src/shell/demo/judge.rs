@@ -129,7 +129,6 @@ impl Books {
             self.0.insert(place, sum);
         }
     }
-
 }
 
 /// A hold that the same object turns into money is gone from the books; one that a transaction of its

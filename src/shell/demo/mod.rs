@@ -5,6 +5,7 @@
 //! child's files are compared with what the gateway knows to be true.
 
 mod class;
+pub mod command;
 mod daemon;
 mod judge;
 mod outcome;

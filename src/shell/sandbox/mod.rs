@@ -1,5 +1,6 @@
 //! The sandbox as a server: the pure gateway behind HTTP, on a clock that can be set.
 
+pub mod command;
 pub mod control;
 pub mod http;
 pub mod init;
