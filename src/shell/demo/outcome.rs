@@ -160,8 +160,14 @@ mod tests {
 
     #[test]
     fn a_wrong_order_is_counted_where_it_belongs() {
+        let truth = Truth {
+            merchant: crate::words::id::MerchantName::new("shop-at").expect("a name"),
+            order_number: crate::words::id::OrderNumber::new("X-001").expect("a number"),
+            payments: Vec::new(),
+        };
         let finding = Finding::NotHandedOver { order: "X-001".into(), request: "r".into() };
-        let rows = rows(&Scene::draw(1), &[], &[finding]);
-        assert!(rows.iter().all(|row| row.wrong == 0), "no such order was played");
+        let rows = rows(&Scene::draw(1), &[truth], &[finding]);
+        let wrong: Vec<_> = rows.iter().filter(|row| row.wrong == 1).map(|row| row.class).collect();
+        assert_eq!(wrong, [Class::Unknowable]);
     }
 }

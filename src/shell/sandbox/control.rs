@@ -144,3 +144,71 @@ fn payments(gateway: &Gateway) -> Value {
         .collect();
     json!({ "items": items })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::example_shops;
+
+    /// A gateway on a desk, and what it answers.
+    fn ask(gateway: &mut Gateway, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        answer(gateway, &Clock::new(), method, path, body.to_string().as_bytes())
+    }
+
+    fn payment() -> Value {
+        json!({
+            "merchant": "shop-eu", "request_id": "r-1", "order_number": "1001", "transaction_type": "debit",
+            "amount": "12.50", "currency": "EUR", "payment_method": "sofortbanking",
+            "play": {"script": "success", "after": "20s"},
+            "plan": {"fates": ["lost", {"twice": {"again_after": "1m"}}], "pays_instead": {"value": "11.00", "currency": "EUR"}},
+        })
+    }
+
+    #[test]
+    fn a_payment_is_made_once_and_listed() {
+        let mut gateway = Gateway::new(1, example_shops());
+        let (status, said) = ask(&mut gateway, "POST", "/control/payments", &payment());
+        assert_eq!((status, said["http_status"].as_u64()), (201, Some(201)), "{said}");
+        assert!(said["body"].as_str().is_some_and(|body| body.contains("<request-id>r-1</request-id>")));
+        assert_eq!(ask(&mut gateway, "POST", "/control/payments", &payment()).0, 409);
+        let (_, listed) = ask(&mut gateway, "GET", "/control/payments", &json!(null));
+        assert_eq!(listed["items"][0]["play"]["script"], "success");
+        let (_, truth) = ask(&mut gateway, "GET", "/control/truth", &json!(null));
+        assert_eq!(truth["items"][0]["payments"][0]["askable"], true);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let mut gateway = Gateway::new(1, example_shops());
+        let with = |name: &str, value: Value| {
+            let mut body = payment();
+            body[name] = value;
+            body
+        };
+        for body in [
+            with("amount", json!("12.505")),
+            with("merchant", json!("nobody")),
+            with("play", json!({"script": "vanish"})),
+            with("plan", json!({"fate": []})),
+            with("colour", json!("red")),
+            json!(null),
+        ] {
+            let (status, said) = ask(&mut gateway, "POST", "/control/payments", &body);
+            assert_eq!(status, 422, "{body}");
+            assert!(said["error"].is_string() && said["hint"].is_string());
+        }
+        assert_eq!(ask(&mut gateway, "GET", "/control/colour", &json!(null)).0, 404);
+        assert_eq!(ask(&mut gateway, "POST", "/control/clock", &json!({"scale": 0})).0, 422);
+    }
+
+    #[test]
+    fn outages_are_written_as_documented() {
+        let mut gateway = Gateway::new(1, example_shops());
+        for manner in [json!("page"), json!({"too-many": {"retry_after_seconds": 60}})] {
+            let outage = json!({
+                "merchant": "shop-eu", "from": "2026-03-02T10:00:00Z", "until": "2026-03-02T11:00:00Z", "manner": manner,
+            });
+            assert_eq!(ask(&mut gateway, "POST", "/control/outages", &outage).0, 201, "{outage}");
+        }
+    }
+}
