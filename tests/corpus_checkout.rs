@@ -9,16 +9,14 @@ use std::path::{Path, PathBuf};
 use reconciled::core::account::Product;
 use reconciled::core::look::{Outcome, Query};
 use reconciled::core::message::{Authenticity, Message, Scheme};
-use reconciled::wire::checkout::backend::{self, Credentials};
+use reconciled::wire::checkout::backend::{self, Credentials, Request};
+use reconciled::wire::checkout::operations::{self, BasketItem, Fund, Money, Operation};
 use reconciled::wire::checkout::{Reading, decode, encode, fingerprint};
-use reconciled::wire::form::{Charset, Form, Limits};
+use reconciled::wire::form::{Charset, Form, Limits, encode as encode_form};
 use reconciled::words::id::GatewayOrderNumber;
 use reconciled::words::money::{Currency, parse_decimal, print_decimal};
 
 const LIMITS: Limits = Limits { fields_max: 1000, name_max_bytes: 255, value_max_bytes: 65_535 };
-
-/// The published demo secret that manifest rows with an unknown one (`?`) are tried with.
-const DEMO_SECRET: &str = "B8AKTPWBRMNBV455FG6M2DANE99WU2";
 
 struct Row {
     file: String,
@@ -76,7 +74,6 @@ fn verdicts(corpus: &Path, row: &Row) -> Vec<Message> {
     let body = body(corpus, row);
     let secret = match row.secret.as_str() {
         "-" => None,
-        "?" => Some(DEMO_SECRET.as_bytes()),
         secret => Some(secret.as_bytes()),
     };
     let readings = match row.algorithms[..] {
@@ -166,6 +163,52 @@ fn every_genuine_confirmation_is_refuted_under_every_other_algorithm_and_secret(
     assert!(tried > 150);
 }
 
+/// The seed has no separators, so every shift of characters over a border keeps the digest right. In no genuine message
+/// does one pass that touches a value we use. (`own_C4*` were made to show the border that no grammar can hold: own id
+/// beside amount. The gateway lists the amount first.)
+#[test]
+fn no_border_of_a_used_value_can_be_shifted_in_any_genuine_message() {
+    let Some(corpus) = corpus() else { return };
+    let used = ["paymentState", "orderNumber", "amount", "currency", "paymentType", "securityCriteria", "language"];
+    let (mut tried, mut believed) = (0, BTreeMap::new());
+    for row in rows(&corpus).iter().filter(|row| row.kind == "confirm" && row.strict.starts_with("accept")) {
+        if row.file.contains("own_C4") {
+            continue;
+        }
+        let form = form_of(&body(&corpus, row));
+        let list = form.get("responseFingerprintOrder").expect("a list");
+        let names: Vec<&str> = list.split(',').filter(|name| *name != "secret").collect();
+        let reading =
+            Reading { algorithm: Some(row.algorithms[0]), secret: Some(row.secret.as_bytes()), own_id_parameter: None };
+        for pair in names.windows(2).filter(|pair| pair[1] != "responseFingerprintOrder") {
+            let value = |name: &str| form.get(name).unwrap_or_default();
+            let joined: Vec<char> = value(pair[0]).chars().chain(value(pair[1]).chars()).collect();
+            let border = value(pair[0]).chars().count();
+            for at in (0..=joined.len()).filter(|at| *at != border && at.abs_diff(border) <= 8) {
+                let (left, right): (String, String) = (joined[..at].iter().collect(), joined[at..].iter().collect());
+                let shifted = form.fields().iter().map(|(name, value)| {
+                    let value = if name == pair[0] {
+                        &left
+                    } else if name == pair[1] {
+                        &right
+                    } else {
+                        value
+                    };
+                    (name.as_str(), value.as_str())
+                });
+                let message = decode(encode_form(shifted).as_bytes(), &reading).expect("a form");
+                tried += 1;
+                if message.authenticity.is_verified() {
+                    assert!(!pair.iter().any(|name| used.contains(name)), "{}: {pair:?} {left} {right}", row.file);
+                    *believed.entry(pair.join("|")).or_insert(0) += 1;
+                }
+            }
+        }
+    }
+    println!("shifted borders: {tried}, between free texts: {believed:?}");
+    assert!(tried > 2000);
+}
+
 #[test]
 fn every_vector_gives_its_digest() {
     let Some(corpus) = corpus() else { return };
@@ -203,6 +246,61 @@ fn credentials<'a>(form: &'a Form, row: &'a Row, algorithm: Scheme) -> Credentia
     }
 }
 
+/// Our own request for the same operation and values; `None` where the capture leaves out what ours always has.
+fn built_again(c: &Credentials<'_>, form: &Form, file: &str) -> Option<Request> {
+    let operation =
+        file.trim_start_matches("backend/wcs_").trim_start_matches("backend/wcp_toolkit_").split('_').next()?;
+    let get = |name: &str| form.get(name);
+    let amount = || Some(Money { value: get("amount")?, currency: get("currency")? });
+    let operation = match operation {
+        "getorderdetails" => {
+            return Some(backend::order_details(c, &GatewayOrderNumber::new(get("orderNumber")?).ok()?));
+        }
+        "generateordernumber" => return Some(backend::generate_order_number(c)),
+        "approvereversal" => Operation::ApproveReversal { order_number: get("orderNumber")? },
+        "deposit" => Operation::Deposit {
+            order_number: get("orderNumber")?,
+            amount: amount()?,
+            merchant_reference: None,
+            customer_statement: None,
+            basket: &[],
+        },
+        "depositreversal" => {
+            Operation::DepositReversal { order_number: get("orderNumber")?, payment_number: get("paymentNumber")? }
+        }
+        "refund" => Operation::Refund {
+            order_number: get("orderNumber")?,
+            amount: amount()?,
+            merchant_reference: None,
+            basket: &[],
+        },
+        "refundreversal" => {
+            Operation::RefundReversal { order_number: get("orderNumber")?, credit_number: get("creditNumber")? }
+        }
+        "recurpayment" => Operation::RecurPayment {
+            order_number: get("orderNumber"),
+            source_order_number: get("sourceOrderNumber")?,
+            auto_deposit: get("autoDeposit").map(|yes| yes == "Yes"),
+            order_description: get("orderDescription")?,
+            amount: amount()?,
+            order_reference: get("orderReference"),
+            customer_statement: get("customerStatement"),
+            further: &[],
+        },
+        "transferfund" => Operation::TransferFund {
+            order_number: get("orderNumber"),
+            credit_number: get("creditNumber"),
+            order_description: get("orderDescription")?,
+            amount: amount()?,
+            order_reference: get("orderReference"),
+            customer_statement: get("customerStatement"),
+            fund: Fund::ExistingOrder { source_order_number: get("sourceOrderNumber")? },
+        },
+        other => panic!("{file}: {other}"),
+    };
+    Some(operations::request(c, &operation))
+}
+
 #[test]
 fn every_back_end_request_fingerprint_is_found_again() {
     let Some(corpus) = corpus() else { return };
@@ -214,20 +312,17 @@ fn every_back_end_request_fingerprint_is_found_again() {
         let c = credentials(&form, row, algorithm);
         assert_eq!(encode::verify_request(&body, &c), row.verifies == "yes", "{} ({})", row.file, row.note);
         verified += 1;
-        let request = match (row.file.contains("getorderdetails"), row.file.contains("generateordernumber")) {
-            (true, _) => match form.get("orderNumber").map(GatewayOrderNumber::new) {
-                Some(Ok(number)) => backend::order_details(&c, &number),
-                Some(Err(_)) | None => continue,
-            },
-            (_, true) => backend::generate_order_number(&c),
-            _ => continue,
+        let Some(request) = built_again(&c, &form, &row.file) else { continue };
+        // One capture sends its list along; nothing asks for it.
+        let sorted = |form: &Form| {
+            let fields = form.fields().iter().filter(|(name, _)| name != "requestFingerprintOrder").cloned();
+            fields.collect::<BTreeMap<String, String>>()
         };
-        let sorted = |form: &Form| form.fields().iter().cloned().collect::<BTreeMap<String, String>>();
         assert_eq!(sorted(&form_of(request.body.as_bytes())), sorted(&form), "{}", row.file);
         built += 1;
     }
     println!("back-end requests: {verified} fingerprints, {built} built byte for byte");
-    assert!(verified > 25 && built > 5);
+    assert!(verified > 25 && built > 15);
 }
 
 #[test]
@@ -269,4 +364,109 @@ fn every_back_end_reply_is_read() {
     }
     println!("back-end replies: {outcomes:?}");
     assert!(outcomes["found"] > 10 && outcomes["refused"] > 5);
+}
+
+/// The requests that start payments are the shop's, not ours; their fingerprints still follow the same rules.
+#[test]
+fn every_initial_request_fingerprint_is_found_again() {
+    let Some(corpus) = corpus() else { return };
+    let mut count = 0;
+    for row in rows(&corpus).iter().filter(|row| row.file.ends_with(".req") && row.verifies == "yes") {
+        let Some(order) = row.note.strip_prefix("order used: ") else { continue };
+        let form = form_of(&body(&corpus, row));
+        let seed = order.split(',').map(|name| match name {
+            "secret" => row.secret.as_bytes(),
+            _ => form.get(name).unwrap_or_default().as_bytes(),
+        });
+        let digest = fingerprint::digest(row.algorithms[0], row.secret.as_bytes(), seed).expect("a fingerprint");
+        assert!(fingerprint::matches(&digest, form.get("requestFingerprint").expect("one")), "{}", row.file);
+        count += 1;
+    }
+    println!("requests with a stated order: {count}");
+    assert!(count > 30);
+}
+
+/// The vectors' digests are checked above; here, that our requests hold the same names in the same order.
+#[test]
+fn every_back_end_vector_has_our_order_of_fields() {
+    let Some(corpus) = corpus() else { return };
+    let item = BasketItem {
+        article_number: "L-1",
+        quantity: "1",
+        description: None,
+        name: "Lamp",
+        image_url: None,
+        unit_gross_amount: "6,00",
+        unit_net_amount: "5,00",
+        unit_tax_amount: "1,00",
+        unit_tax_rate: "20,000",
+    };
+    let basket = [item; 3];
+    let amount = Money { value: "6,00", currency: "EUR" };
+    let deposit = |merchant_reference, customer_statement, basket| Operation::Deposit {
+        order_number: "1",
+        amount,
+        merchant_reference,
+        customer_statement,
+        basket,
+    };
+    let transfer = |fund| Operation::TransferFund {
+        order_number: None,
+        credit_number: None,
+        order_description: "d",
+        amount,
+        order_reference: None,
+        customer_statement: None,
+        fund,
+    };
+    let operation = |name: &str| match name {
+        "approvereversal" => Operation::ApproveReversal { order_number: "1" },
+        "deposit" => deposit(None, None, &[]),
+        "deposit-ref" => deposit(Some("r"), Some("s"), &[]),
+        "deposit-basket-full" => deposit(None, None, &basket),
+        "deposit-basket-part" => deposit(None, None, &basket[..1]),
+        "depositreversal" => Operation::DepositReversal { order_number: "1", payment_number: "2" },
+        "refund" => Operation::Refund { order_number: "1", amount, merchant_reference: None, basket: &[] },
+        "refundreversal" => Operation::RefundReversal { order_number: "1", credit_number: "2" },
+        "recurpayment" => Operation::RecurPayment {
+            order_number: None,
+            source_order_number: "1",
+            auto_deposit: Some(false),
+            order_description: "d",
+            amount,
+            order_reference: Some("r"),
+            customer_statement: None,
+            further: &[],
+        },
+        "transferfund-existing" => transfer(Fund::ExistingOrder { source_order_number: "1" }),
+        "transferfund-sepact" => transfer(Fund::SepaCreditTransfer { owner: "o", bic: "b", iban: "i" }),
+        other => panic!("{other}"),
+    };
+    let vectors = fs::read_to_string(corpus.join("vectors.tsv")).expect("the vectors");
+    let mut count = 0;
+    for line in vectors.lines().filter(|line| line.starts_with("B-")) {
+        let c: Vec<&str> = line.split('\t').collect();
+        let (name, product) = c[0][2..].rsplit_once('-').expect("an id");
+        let credentials = Credentials {
+            product: if product == "wcp" { Product::Page } else { Product::Seamless },
+            customer_id: "D7",
+            shop_id: Some("s"),
+            password: "p",
+            secret: "k",
+            algorithm: scheme(c[2]).expect(c[2]),
+        };
+        let request = match name {
+            "getorderdetails" => backend::order_details(&credentials, &GatewayOrderNumber::new("1").expect("a number")),
+            "generateordernumber" => backend::generate_order_number(&credentials),
+            name => operations::request(&credentials, &operation(name)),
+        };
+        let form = form_of(request.body.as_bytes());
+        let ours: Vec<&str> = form.fields().iter().map(|(name, _)| name.as_str()).collect();
+        let theirs: Vec<&str> =
+            c[4].split(',').filter(|name| *name != "secret").chain(["requestFingerprint"]).collect();
+        assert_eq!(ours, theirs, "{}", c[0]);
+        count += 1;
+    }
+    println!("back-end vectors: {count} orders of fields");
+    assert!(count > 20);
 }

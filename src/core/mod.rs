@@ -19,3 +19,4 @@ pub mod policy;
 pub mod payment;
 pub mod alert;
 pub mod record;
+pub mod report;

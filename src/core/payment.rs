@@ -13,6 +13,8 @@ use crate::words::time::Timestamp;
 
 /// Ids learnt from unsigned responses: asked about, never booked. At most this many per payment.
 pub const HINTED_MAX: usize = 8;
+/// Digests of signed messages remembered per payment, to tell repeats.
+pub const DIGESTS_MAX: usize = 16;
 /// Discrepancies kept on one payment, resolved ones included; older resolved ones make room.
 pub const DISCREPANCIES_MAX: usize = 50;
 
@@ -54,7 +56,10 @@ pub struct Payment {
     /// Key of the alert under which a person has it.
     #[serde(default)]
     pub desk: Option<String>,
-    /// Messages journaled that no signature vouched for.
+    /// Digests of the newest signed messages: a genuine one can be replayed for ever.
+    #[serde(default)]
+    pub digests: Vec<String>,
+    /// Messages journaled that no signature vouched for, or that were repeats.
     #[serde(default)]
     pub unverified: u32,
     /// Wall time of our receipt.
@@ -96,6 +101,7 @@ impl Payment {
             discrepancies: Vec::new(),
             claim: None,
             desk: None,
+            digests: Vec::new(),
             unverified: 0,
             received_at: at,
             state_at: at,

@@ -213,20 +213,28 @@ fn sum_of_own(expected: Amount, own: &[Known]) -> Amount {
     }
 }
 
-/// Types whose several successes under one request-id are one payment all the same.
-fn comes_in_parts(known: &Known) -> bool {
-    matches!(known.transaction.transaction_type.as_deref(), Some("deposit" | "payment"))
-}
-
 /// Incoming or held money that does not descend from other such money of the same request.
+///
+/// Deposits of one wire transfer come in parts. So do the payments of one gateway order (split
+/// captures): each order counts once.
 fn roots_of_income(own: &[Known]) -> Vec<&Known> {
+    let kind = |k: &Known| k.transaction.transaction_type.clone().unwrap_or_default();
     let income: Vec<&Known> =
-        own.iter().filter(|k| k.stands() && k.meaning.is_income() && !comes_in_parts(k)).collect();
+        own.iter().filter(|k| k.stands() && k.meaning.is_income() && kind(k) != "deposit").collect();
     let descends = |k: &Known| {
         let parents = [&k.transaction.parent_transaction_id, &k.transaction.group_transaction_id];
         parents.into_iter().flatten().any(|p| p != k.id.as_str() && income.iter().any(|i| i.id.as_str() == p))
     };
-    income.iter().filter(|k| !descends(k)).copied().collect()
+    let mut roots: Vec<&Known> = Vec::new();
+    for known in income.iter().filter(|k| !descends(k)) {
+        let order = &known.transaction.parent_transaction_id;
+        let is_split = kind(known) == "payment"
+            && roots.iter().any(|r| kind(r) == "payment" && r.transaction.parent_transaction_id == *order);
+        if !is_split {
+            roots.push(known);
+        }
+    }
+    roots
 }
 
 fn news_of(position: &Position, expected: Amount, misfits: &[Misfit], own: &[Known], follow_ups: &[Known]) -> News {

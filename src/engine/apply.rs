@@ -9,7 +9,7 @@ use crate::core::discrepancy::{Code, Severity};
 use crate::core::known::{Fact, Joined, join, key_of};
 use crate::core::look::{Answer, Outcome, Query};
 use crate::core::message::{Dialect, PaymentState, Transaction};
-use crate::core::payment::{HINTED_MAX, Hinted, Payment};
+use crate::core::payment::{DIGESTS_MAX, HINTED_MAX, Hinted, Payment};
 use crate::core::policy::Policy;
 use crate::core::record::{Event, Notified, Record, ResponseOutcome, Weight};
 use crate::core::schedule::{HINT_APART, Watch};
@@ -260,6 +260,16 @@ fn notified(draft: &mut Draft, turn: Turn, notified: &Notified) -> Result<(), Fa
             hint(&mut payment, notified, dialect, now, true);
         }
     }
+    if digest_vouches {
+        if payment.digests.contains(&notified.digest) {
+            payment.unverified = payment.unverified.saturating_add(1);
+        } else {
+            if payment.digests.len() >= DIGESTS_MAX {
+                payment.digests.remove(0);
+            }
+            payment.digests.push(notified.digest.clone());
+        }
+    }
     if notified.weight == Weight::Refuted {
         let summary = format!("messages for payments of {} fail their signature check", notified.merchant);
         self::news(draft, turn, Topic::Forgeries, Some(&notified.merchant), summary)?;
@@ -391,26 +401,24 @@ fn hint(payment: &mut Payment, notified: &Notified, dialect: Dialect, now: Now, 
     payment.watch.look_soon(allowed, why, is_unproven);
 }
 
-/// Whether the answers say anything about the payment, and if not, why.
-pub enum Conclusion {
+/// Whether the answers say anything about the payment.
+enum Conclusion {
     Conclusive,
-    Unavailable { why: String, retry_after: Option<SignedDuration> },
-    Refused { why: String },
+    Unavailable { retry_after: Option<SignedDuration> },
+    Refused,
 }
 
 /// Sums up the answers of one look. One question without an answer leaves the whole look open.
-pub fn conclusion(answers: &[Answer]) -> Conclusion {
+fn conclusion(answers: &[Answer]) -> Conclusion {
     for answer in answers {
         match &answer.outcome {
-            Outcome::Refused { why } => return Conclusion::Refused { why: why.clone() },
-            Outcome::Unavailable { why, retry_after } => {
-                return Conclusion::Unavailable { why: why.clone(), retry_after: *retry_after };
-            }
+            Outcome::Refused { .. } => return Conclusion::Refused,
+            Outcome::Unavailable { retry_after, .. } => return Conclusion::Unavailable { retry_after: *retry_after },
             Outcome::Found | Outcome::NotFound => {}
         }
     }
     if answers.is_empty() {
-        return Conclusion::Unavailable { why: "nothing was asked".into(), retry_after: None };
+        return Conclusion::Unavailable { retry_after: None };
     }
     Conclusion::Conclusive
 }
@@ -462,11 +470,11 @@ fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answers: &[Answe
     }
     match conclusion(answers) {
         Conclusion::Conclusive => settle::looked(draft, turn, asked, news),
-        Conclusion::Unavailable { retry_after, .. } => {
+        Conclusion::Unavailable { retry_after } => {
             asked.watch.failed(now.steady, retry_after, number);
             settle(draft, turn, asked, news)
         }
-        Conclusion::Refused { .. } => {
+        Conclusion::Refused => {
             asked.watch.failed(now.steady, Some(REFUSED_WAIT), number);
             settle(draft, turn, asked, news)
         }

@@ -9,7 +9,7 @@ use crate::core::ledger::Entry;
 use crate::core::payment::Payment;
 use crate::core::record::Record;
 use crate::core::schedule::Phase;
-use crate::store::{Draft, Fault, Table, View, prefix_end};
+use crate::store::{Draft, Fault, Table, View, chain, prefix_end};
 use crate::words::id::{MerchantName, PaymentNumber};
 use crate::words::time::Timestamp;
 
@@ -289,7 +289,8 @@ pub fn record(view: &dyn View, sequence: u64) -> Result<Record, Fault> {
     parse_record(&key, &bytes)
 }
 
-/// Reads a journal row as the store keeps it.
+/// Reads a journal row as the store keeps it: sealed into the chain.
 pub fn parse_record(key: &[u8], bytes: &[u8]) -> Result<Record, Fault> {
-    parse(Table::Journal, key, bytes)
+    let (_, body) = chain::open(key, bytes)?;
+    parse(Table::Journal, key, body)
 }

@@ -171,9 +171,13 @@ fn post(draft: &mut Draft, turn: Turn, payment: &mut Payment) -> Result<(), Faul
     Ok(())
 }
 
-/// The zone of the business days. A policy names only zones that were checked when it was read.
-pub fn report_zone(policy: &Policy) -> TimeZone {
-    TimeZone::get(&policy.report.time_zone).unwrap_or(TimeZone::UTC)
+fn report_zone(policy: &Policy) -> TimeZone {
+    zone(&policy.report.time_zone)
+}
+
+/// A zone of a policy, which names only zones that were checked when it was read.
+pub fn zone(name: &str) -> TimeZone {
+    TimeZone::get(name).unwrap_or(TimeZone::UTC)
 }
 
 // ---- life ----

@@ -39,6 +39,11 @@ impl Head {
         let (hash, _) = open(&key, &value)?;
         Ok(Head { sequence: sequence(&key)?, hash })
     }
+
+    /// The hash in lower-case hex, as reports print it.
+    pub fn hex(&self) -> String {
+        self.hash.iter().map(|b| format!("{b:02x}")).collect()
+    }
 }
 
 /// A record sealed behind `previous`, which had the number before `sequence`.

@@ -95,7 +95,7 @@ pub fn verify_file(
     };
     let heard = report.clone();
     let listener = Box::new(move |read_bytes| heard(Progress::Pages { read_bytes }));
-    let store = file::open_checked(path, cache_mib, Opening::Checked(Some(listener)))?;
+    let (store, _) = file::open_writable(path, cache_mib, Opening::Checked(Some(listener)))?;
     let scanned = {
         let snapshot = store.snapshot()?;
         let mut scan = Scan::default();

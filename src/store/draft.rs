@@ -303,6 +303,41 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_failed_attempt_leaves_the_draft_as_it_was(
+            before in changes(),
+            attempts in proptest::collection::vec((changes(), changes(), any::<bool>(), any::<bool>()), 0..6),
+        ) {
+            let store = Memory::default();
+            let mut draft = Draft::new(&store).expect("draft");
+            let mut expected = Draft::new(&store).expect("draft");
+            write(&mut draft, &before);
+            write(&mut expected, &before);
+            for (outer, inner, outer_fails, inner_fails) in &attempts {
+                let outcome: Result<(), ()> = draft.attempt(|draft| {
+                    write(draft, outer);
+                    draft.append(vec![1]);
+                    let _: Result<(), ()> = draft.attempt(|draft| {
+                        draft.append(vec![2]);
+                        write(draft, inner);
+                        if *inner_fails { Err(()) } else { Ok(()) }
+                    });
+                    if *outer_fails { Err(()) } else { Ok(()) }
+                });
+                prop_assert_eq!(outcome.is_err(), *outer_fails);
+                if !outer_fails {
+                    write(&mut expected, outer);
+                    expected.append(vec![1]);
+                    if !inner_fails {
+                        expected.append(vec![2]);
+                        write(&mut expected, inner);
+                    }
+                }
+            }
+            prop_assert_eq!(draft.journal_len(), expected.journal_len());
+            prop_assert_eq!(draft.into_commit().changes, expected.into_commit().changes);
+        }
+
+        #[test]
         fn a_draft_reads_as_the_store_will_once_it_is_committed(
             before in changes(),
             after in changes(),

@@ -4,12 +4,15 @@
 //! whole file in 245 of 591 fault points, with it in none; quick-repair opens an unclean file
 //! without verifying anything. How a file on a disk is created, checked and recovered is [`super::file`].
 
+use std::io::ErrorKind;
 use std::ops::Bound;
 use std::sync::OnceLock;
 
-use redb::{Builder, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
+use redb::{
+    Builder, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
+};
 
-use super::file::Site;
+use super::site::Site;
 use super::watched::{Listener, Watch, Watched};
 use super::{Commit, Fault, Row, Table, View, chain, frame, journal_len};
 
@@ -32,6 +35,37 @@ pub enum Opening {
     Plain,
     /// Verify every page first. redb reads the file about three times; the listener hears of it.
     Checked(Option<Listener>),
+}
+
+impl Opening {
+    pub(super) fn split(self) -> (Pages, Option<Listener>) {
+        match self {
+            Opening::Plain => (Pages::Trusted, None),
+            Opening::Checked(listener) => (Pages::Checked, listener),
+        }
+    }
+}
+
+/// Whether redb verifies all pages when it opens them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Pages {
+    Trusted,
+    Checked,
+}
+
+/// Why a store did not open.
+pub(super) enum NotOpened {
+    /// Another process holds redb's own lock.
+    InUse,
+    /// Written by another version of this program; what its row `format` says.
+    OtherFormat(String),
+    Fault(Fault),
+}
+
+impl From<Fault> for NotOpened {
+    fn from(fault: Fault) -> NotOpened {
+        NotOpened::Fault(fault)
+    }
 }
 
 /// A store in one redb file.
@@ -75,21 +109,33 @@ impl Embedded {
 
     /// Opens a store that [`Embedded::create_on`] made.
     pub fn open_on(backend: impl StorageBackend, cache_mib: usize, opening: Opening) -> Result<Embedded, Fault> {
-        let mut builder = builder(cache_mib);
-        let listener = match opening {
-            Opening::Plain => None,
-            Opening::Checked(listener) => {
-                builder.set_check_integrity_on_open(true);
-                listener
-            }
-        };
+        let (opening, listener) = opening.split();
         let (backend, trouble) = Watched::new(backend, listener);
+        Embedded::open_watched(backend, trouble, cache_mib, opening).map_err(|why| match why {
+            NotOpened::InUse => Fault::Storage("another process has it open".to_owned()),
+            NotOpened::OtherFormat(found) => Fault::Broken(format!("it has format {found}, not {FORMAT}")),
+            NotOpened::Fault(fault) => fault,
+        })
+    }
+
+    pub(super) fn open_watched<B: StorageBackend>(
+        backend: Watched<B>,
+        trouble: Watch,
+        cache_mib: usize,
+        pages: Pages,
+    ) -> Result<Embedded, NotOpened> {
         match backend.len() {
-            Ok(0) => return Err(Fault::Broken("the store's file is empty: restore it from a backup".into())),
+            // redb would make an empty database of it, where it can't be made safely.
+            Ok(0) => return Err(Fault::Broken("its file is empty".to_owned()).into()),
             Ok(_) => {}
-            Err(error) => return Err(fault(&trouble, error)),
+            Err(error) => return Err(fault(&trouble, error).into()),
         }
-        let database = builder.create_with_backend(backend).map_err(|e| fault(&trouble, e))?;
+        let mut builder = builder(cache_mib);
+        builder.set_check_integrity_on_open(pages == Pages::Checked);
+        let database = builder.create_with_backend(backend).map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => NotOpened::InUse,
+            error => fault(&trouble, error).into(),
+        })?;
         let store = Embedded { database, trouble, site: None };
         check_format(&store.snapshot()?)?;
         Ok(store)
@@ -107,10 +153,17 @@ impl Embedded {
         Ok(Snapshot::new(transaction, self.trouble.clone()))
     }
 
+    /// Fails once the path no longer names the file that is open. Cheap: one `stat`. Every commit
+    /// asks before it returns, so that nothing is acknowledged into a file nobody will open again.
+    pub fn in_place(&self) -> Result<(), Fault> {
+        self.site.as_ref().map_or(Ok(()), Site::still_there)
+    }
+
     /// Applies a commit whole, or not at all. Once this returns `Ok`, it survives a power cut.
     ///
-    /// After any error but [`Fault::Overtaken`] the store takes no more commits: stop acknowledging,
-    /// close it and open it again by the book. The commit itself may turn out to have been kept.
+    /// After [`Fault::Overtaken`] nothing changed and the store works on. After any other error stop
+    /// acknowledging, close the store and open it again by the book: a disk that failed once gets no
+    /// second commit, and the commit that failed may turn out to have been kept.
     pub fn commit(&self, commit: Commit) -> Result<(), Fault> {
         if commit.changes.is_empty() {
             let found = journal_len(&self.snapshot()?)?;
@@ -143,16 +196,12 @@ impl Embedded {
             }
             Ok(())
         });
-        if let Some(site) = &self.site {
-            if let Err(Fault::Storage(why)) = &kept
-                && self.trouble.get().is_some_and(|trouble| trouble.needs_copy())
-            {
-                site.mark_dirty(why);
-            }
-            // What was written into a file that is no longer at its path must not be acknowledged.
-            site.still_there()?;
+        if let (Some(site), Err(why)) = (&self.site, &kept)
+            && self.trouble.get().is_some_and(|trouble| trouble.needs_copy())
+        {
+            site.mark_dirty(&why.to_string());
         }
-        kept
+        kept.and_then(|()| self.in_place())
     }
 
     /// Closes the store; with a file, leaves the mark of a clean stop. Snapshots still held stop
@@ -206,26 +255,39 @@ fn builder(cache_mib: usize) -> Builder {
     builder
 }
 
-/// A redb error as a fault, told by the first failure of the disk where there was one.
+/// A redb error as a fault: told by the first failure of the disk where there was one; else by
+/// whether the file is wrong ([`Fault::Broken`]) or something about it failed ([`Fault::Storage`]).
 pub(super) fn fault(trouble: &Watch, error: impl Into<redb::Error>) -> Fault {
     let error = error.into();
     match trouble.get() {
-        Some(first) if first.full => Fault::Full(first.why.clone()),
-        Some(first) => Fault::Storage(format!("{:?}: {} ({error})", first.at, first.why)),
-        None => Fault::Storage(error.to_string()),
+        Some(first) if first.full => return Fault::Full(first.why.clone()),
+        Some(first) => return Fault::Storage(format!("{:?}: {} ({error})", first.at, first.why)),
+        None => {}
+    }
+    match &error {
+        redb::Error::Io(io) if !matches!(io.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+            Fault::Storage(error.to_string())
+        }
+        redb::Error::Io(_)
+        | redb::Error::Corrupted(_)
+        | redb::Error::UpgradeRequired(_)
+        | redb::Error::TableDoesNotExist(_)
+        | redb::Error::TableTypeMismatch { .. }
+        | redb::Error::TableIsMultimap(_)
+        | redb::Error::TypeDefinitionChanged { .. } => Fault::Broken(format!("the database is damaged: {error}")),
+        // `redb::Error` may grow; what is not known to be damage is a failure.
+        _ => Fault::Storage(error.to_string()),
     }
 }
 
-/// Refuses a store of another format, before anything reads or writes it.
-pub(super) fn check_format(view: &dyn View) -> Result<(), Fault> {
+/// Refuses a store of another format, before anything else is read.
+pub(super) fn check_format(view: &dyn View) -> Result<(), NotOpened> {
     let found = view.get(Table::Meta, FORMAT_KEY)?;
     if found.as_deref() == Some(FORMAT.as_bytes()) {
         return Ok(());
     }
     let found = found.map_or("none".into(), |found| String::from_utf8_lossy(&found).into_owned());
-    Err(Fault::Broken(format!(
-        "the store has format {found} and this program reads format {FORMAT}; start the version that wrote it"
-    )))
+    Err(NotOpened::OtherFormat(found))
 }
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -393,17 +455,30 @@ mod tests {
     }
 
     #[test]
+    fn a_snapshot_does_not_wait_for_the_writer() {
+        let store = store();
+        let read = store.write(|transaction| {
+            transaction.open_table(definition(Table::Meta))?.remove(FORMAT_KEY)?;
+            let snapshot = store.snapshot().map_err(Stop::Fault)?;
+            assert!(check_format(&snapshot).is_ok());
+            Ok(())
+        });
+        read.expect("the reading saw what was committed before");
+        assert!(check_format(&store.snapshot().expect("snapshot")).is_err(), "the writer's change followed");
+    }
+
+    #[test]
     fn a_value_we_did_not_frame_is_damage_in_every_reading() {
         let store = store();
         let raw = store.write(|transaction| {
-            let mut rows = transaction.open_table(definition(Table::Orders))?;
+            let mut rows = transaction.open_table(definition(Table::Open))?;
             rows.insert(&b"k"[..], &b"not framed at all"[..])?;
             Ok(())
         });
         raw.expect("a raw write");
         let snapshot = store.snapshot().expect("snapshot");
-        assert!(matches!(snapshot.get(Table::Orders, b"k"), Err(Fault::Damaged { table: "orders", .. })));
-        assert!(matches!(snapshot.range(Table::Orders, &[], &[], 9), Err(Fault::Damaged { .. })));
-        assert!(matches!(snapshot.last(Table::Orders, &[], &[]), Err(Fault::Damaged { .. })));
+        assert!(matches!(snapshot.get(Table::Open, b"k"), Err(Fault::Damaged { table: "open", .. })));
+        assert!(matches!(snapshot.range(Table::Open, &[], &[], 9), Err(Fault::Damaged { .. })));
+        assert!(matches!(snapshot.last(Table::Open, &[], &[]), Err(Fault::Damaged { .. })));
     }
 }

@@ -100,7 +100,7 @@ mod tests {
         let frame = framed(Table::Payments, b"ab", b"c");
         assert!(unwrap(Table::Payments, b"ac", &frame).is_err());
         assert!(unwrap(Table::Payments, b"a", &frame).is_err());
-        assert!(unwrap(Table::Orders, b"ab", &frame).is_err());
+        assert!(unwrap(Table::Open, b"ab", &frame).is_err());
     }
 
     #[test]

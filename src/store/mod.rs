@@ -10,6 +10,10 @@ pub mod memory;
 pub mod frame;
 pub mod watched;
 pub mod embedded;
+pub mod open_error;
+mod disk;
+mod site;
+mod lock;
 pub mod file;
 pub mod check;
 
@@ -87,7 +91,7 @@ impl Store {
     /// A consistent reading of what is committed now. Hold it for moments: it keeps old pages alive.
     pub fn snapshot(&self) -> Result<Snapshot, Fault> {
         match self {
-            Store::Embedded(store) => store.snapshot().map(Snapshot::Embedded),
+            Store::Embedded(store) => Ok(Snapshot::Embedded(Box::new(store.snapshot()?))),
             Store::Memory(store) => Ok(Snapshot::Memory(held(store).clone())),
         }
     }
@@ -97,6 +101,14 @@ impl Store {
         match self {
             Store::Embedded(store) => store.commit(commit),
             Store::Memory(store) => Arc::make_mut(&mut held(store)).commit(commit),
+        }
+    }
+
+    /// Whether the file is still where it was opened; see [`Embedded::in_place`].
+    pub fn in_place(&self) -> Result<(), Fault> {
+        match self {
+            Store::Embedded(store) => store.in_place(),
+            Store::Memory(_) => Ok(()),
         }
     }
 
@@ -116,14 +128,14 @@ fn held(store: &Mutex<Arc<Memory>>) -> std::sync::MutexGuard<'_, Arc<Memory>> {
 
 /// One moment of a [`Store`], owned: it can go to another thread.
 pub enum Snapshot {
-    Embedded(embedded::Snapshot),
+    Embedded(Box<embedded::Snapshot>),
     Memory(Arc<Memory>),
 }
 
 impl Snapshot {
     fn view(&self) -> &dyn View {
         match self {
-            Snapshot::Embedded(view) => view,
+            Snapshot::Embedded(view) => view.as_ref(),
             Snapshot::Memory(view) => view.as_ref(),
         }
     }

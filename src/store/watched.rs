@@ -63,7 +63,10 @@ impl<B: StorageBackend> Watched<B> {
     }
 
     fn note<T>(&self, at: At, outcome: io::Result<T>) -> io::Result<T> {
-        if let Err(error) = &outcome {
+        // A read behind the end is a file that was cut, not a disk that fails.
+        if let Err(error) = &outcome
+            && error.kind() != ErrorKind::UnexpectedEof
+        {
             self.trouble.get_or_init(|| Trouble { at, full: is_full(error), why: error.to_string() });
         }
         outcome

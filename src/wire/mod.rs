@@ -2,8 +2,8 @@
 
 pub mod decoded;
 pub mod keys;
-pub mod wpg;
 pub mod form;
+pub mod wpg;
 pub mod checkout;
 
 pub use keys::{Key, Keys};

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use reconciled::store::check::{Progress, Scan, verify_file};
 use reconciled::store::file::{OpenError, ReadOnly, State, StoreFile};
-use reconciled::store::{Draft, Embedded, Fault, Table, View, chain, journal_len};
+use reconciled::store::{Draft, Embedded, Fault, Table, View, chain};
 use reconciled::words::time::{Timestamp, days, later};
 
 const CACHE_MIB: usize = 4;
@@ -66,7 +66,10 @@ fn write(store: &Embedded, rounds: u32) {
     }
 }
 
-fn rows(view: &dyn View) -> Result<Vec<(Table, Vec<u8>, Vec<u8>)>, Fault> {
+/// A row of any table.
+type Record = (Table, Vec<u8>, Vec<u8>);
+
+fn rows(view: &dyn View) -> Result<Vec<Record>, Fault> {
     let mut all = Vec::new();
     for table in Table::ALL {
         all.extend(view.range(table, &[], &[], usize::MAX)?.into_iter().map(|(key, value)| (table, key, value)));
@@ -100,12 +103,12 @@ fn a_second_daemon_is_refused_and_names_the_first() {
     let folder = Folder::new();
     let (_file, _store) = created(&folder);
     let refused = StoreFile::lock(&folder.path()).expect_err("in use");
-    let ours = std::process::id().to_string();
-    assert!(matches!(&refused, OpenError::InUse { pid, .. } if *pid == ours), "{refused}");
+    let ours = std::process::id();
+    assert!(matches!(&refused, OpenError::InUse { pid, .. } if *pid == Some(ours)), "{refused}");
     assert!(refused.is_temporary());
     assert!(refused.to_string().contains(&format!("process {ours}")), "{refused}");
     let refused = ReadOnly::open(&folder.path(), CACHE_MIB).err().expect("in use");
-    assert!(matches!(&refused, OpenError::InUse { pid, .. } if *pid == ours), "{refused}");
+    assert!(matches!(&refused, OpenError::InUse { pid, .. } if *pid == Some(ours)), "{refused}");
 }
 
 #[test]
@@ -204,7 +207,12 @@ fn leftovers_of_an_interrupted_creation_are_removed_and_do_not_hurt() {
     let folder = Folder::new();
     fs::write(folder.beside(".new"), b"half a database").expect("write");
     fs::write(folder.beside(".copy"), b"half a copy").expect("write");
-    let (file, store) = created(&folder);
+    let file = folder.lock();
+    assert_eq!(folder.names(), ["store.redb.lock"]);
+    // A try of this process that failed before, on a full disk say.
+    fs::write(folder.beside(".new"), b"half a database").expect("write");
+    file.create(&[]).expect("create");
+    let store = file.open(CACHE_MIB, now()).expect("open");
     assert_eq!(folder.names(), ["store.redb", "store.redb.lock"]);
     store.close().expect("close");
     drop(file);
@@ -264,8 +272,7 @@ fn a_dirty_store_is_recovered_into_a_new_file() {
     store.close().expect("close");
     fs::write(folder.beside(".dirty"), b"Sync: Input/output error").expect("the mark of a failed sync");
     assert_eq!(file.state(now()).expect("state"), State::Dirty { why: "Sync: Input/output error".into() });
-    let refused = ReadOnly::open(&folder.path(), CACHE_MIB).err();
-    assert!(matches!(refused, Some(OpenError::InUse { .. })), "we hold the lock");
+    assert!(matches!(file.open(CACHE_MIB, now()), Err(OpenError::Unclean { .. })), "not before it is recovered");
 
     let before = fs::metadata(folder.path()).expect("it is there");
     let mut steps = Vec::new();
@@ -283,20 +290,120 @@ fn a_dirty_store_is_recovered_into_a_new_file() {
     assert_eq!(folder.names(), ["store.redb", "store.redb.clean", "store.redb.lock"]);
 }
 
+/// What a daemon does at its start.
+fn prepare(
+    file: &StoreFile,
+    now: Timestamp,
+    check: impl FnOnce(&str) -> Result<(), OpenError>,
+) -> Result<Timestamp, OpenError> {
+    match file.state(now)? {
+        State::Absent => file.create(&[])?,
+        State::Clean { checked_at } => return Ok(checked_at),
+        State::CheckDue { why } => check(&why)?,
+        State::Dirty { why } => {
+            file.recover(|_, _| {})?;
+            check(&why)?;
+            file.mended()?;
+        }
+    }
+    Ok(now)
+}
+
 #[test]
-fn a_store_of_another_format_is_refused_untouched() {
+fn a_start_prepares_the_store_from_every_state() {
+    let folder = Folder::new();
+    let file = folder.lock();
+    let start = |expect_check: Option<&str>, now| {
+        let mut checked = None;
+        let check = |why: &str| {
+            checked = Some(why.to_owned());
+            verify_file(&folder.path(), CACHE_MIB, |_| {}).map(|_| ())
+        };
+        let checked_at = prepare(&file, now, check).expect("prepared");
+        assert_eq!(checked.as_deref(), expect_check);
+        (file.open(CACHE_MIB, checked_at).expect("open"), checked_at)
+    };
+    let (store, _) = start(None, now());
+    write(&store, 1);
+    store.close().expect("close");
+    let next_day = later(now(), days(1));
+    let (store, checked_at) = start(None, next_day);
+    assert_eq!(checked_at, now(), "a clean stop is no check");
+    drop(store);
+    let (store, checked_at) = start(Some("the last stop was not clean"), next_day);
+    assert_eq!(checked_at, next_day);
+    drop(store);
+    fs::write(folder.beside(".dirty"), b"a sync failed").expect("the mark");
+    let (store, _) = start(Some("a sync failed"), next_day);
+    store.close().expect("close");
+    assert_eq!(file.state(next_day).expect("state"), State::Clean { checked_at: next_day });
+
+    fs::write(folder.beside(".dirty"), b"a sync failed").expect("the mark");
+    let failed = prepare(&file, now(), |_| Err(OpenError::Missing { path: folder.path() }));
+    assert!(failed.is_err());
+    assert!(matches!(file.state(now()).expect("state"), State::Dirty { .. }), "a failed check keeps the mark");
+}
+
+#[test]
+fn a_store_that_is_gone_is_not_replaced_by_an_empty_one() {
+    let folder = Folder::new();
+    drop(folder.lock());
+    assert_eq!(folder.lock().state(now()).expect("never made"), State::Absent);
+    let (file, store) = created(&folder);
+    store.close().expect("close");
+    drop(file);
+    fs::remove_file(folder.path()).expect("a slip of the hand");
+    for _ in 0..2 {
+        let refused = folder.lock().state(now()).expect_err("gone").to_string();
+        assert!(refused.contains("is gone") && refused.contains("store.redb.lock"), "{refused}");
+    }
+    fs::remove_file(folder.beside(".lock")).expect("an operator who means it");
+    assert_eq!(folder.lock().state(now()).expect("state"), State::Absent);
+}
+
+#[test]
+fn a_cut_or_foreign_file_is_called_damaged() {
     let folder = Folder::new();
     let (file, store) = created(&folder);
-    let mut draft_base = store.snapshot().expect("snapshot");
-    let mut draft = Draft::new(&draft_base).expect("draft");
+    write(&store, 5);
+    store.close().expect("close");
+    let sound = fs::read(folder.path()).expect("read");
+    let wrongs = [&sound[..sound.len() / 2], &sound[..100], &b"not a database"[..], &[0; 1 << 20]];
+    for (n, wrong) in wrongs.into_iter().enumerate() {
+        fs::write(folder.path(), wrong).expect("write");
+        let refused = catch_unwind(AssertUnwindSafe(|| verify_file(&folder.path(), CACHE_MIB, |_| {})));
+        match refused {
+            Ok(refused) => {
+                let refused = refused.expect_err("it is wrong");
+                assert!(matches!(&refused, OpenError::Damaged { .. }), "{n}: {refused}");
+                assert!(!refused.is_temporary());
+            }
+            // Which is why the daemon lets a child do it.
+            Err(_) => println!("redb panics at wrong file {n}"),
+        }
+    }
+    fs::write(folder.path(), sound).expect("write");
+    verify_file(&folder.path(), CACHE_MIB, |_| {}).expect("whole again");
+    file.open(CACHE_MIB, now()).expect("opens");
+}
+
+#[test]
+fn a_store_of_another_format_is_refused_and_names_it() {
+    let folder = Folder::new();
+    let (file, store) = created(&folder);
+    let snapshot = store.snapshot().expect("snapshot");
+    let mut draft = Draft::new(&snapshot).expect("draft");
     draft.put(Table::Meta, b"format".to_vec(), b"2".to_vec());
     store.commit(draft.into_commit()).expect("commit");
-    draft_base = store.snapshot().expect("snapshot");
-    assert_eq!(journal_len(&draft_base).expect("len"), 0);
-    drop(draft_base);
+    drop(snapshot);
     store.close().expect("close");
-    let refused = file.open(CACHE_MIB, now()).err().expect("newer").to_string();
-    assert!(refused.contains("format 2"), "{refused}");
+    drop(file);
+    let is_refused = |refused: Option<OpenError>| {
+        assert!(matches!(&refused, Some(OpenError::OtherFormat { found, .. }) if found == "2"), "{refused:?}");
+    };
+    is_refused(ReadOnly::open(&folder.path(), CACHE_MIB).err());
+    is_refused(folder.lock().open(CACHE_MIB, now()).err());
+    is_refused(verify_file(&folder.path(), CACHE_MIB, |_| {}).err());
 }
 
 #[test]
@@ -381,7 +488,7 @@ fn flip_bits_in_a_child() {
         let mut flipped = sound.clone();
         // Weyl steps spread the bits over the file; every eighth hits the header page.
         let step = trial.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let bit = if trial % 8 == 0 { step % (4096 * 8) } else { (u128::from(step) * u128::from(bits) >> 64) as u64 };
+        let bit = if trial % 8 == 0 { step % (4096 * 8) } else { ((u128::from(step) * u128::from(bits)) >> 64) as u64 };
         flipped[used[(bit / 8) as usize]] ^= 1 << (bit % 8);
         fs::write(folder.path(), &flipped).expect("write");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o600)).expect("chmod");

@@ -38,7 +38,9 @@ pub struct Reading<'a> {
     pub algorithm: Option<Scheme>,
     /// The shop's secret; without it nothing can be verified.
     pub secret: Option<&'a [u8]>,
-    /// The custom parameter that carries our request-id. If given, SUCCESS and PENDING must sign it.
+    /// The custom parameter that carries our request-id. If given, SUCCESS and PENDING must sign it. A shop does well to
+    /// make all its ids of one length: beside another free text an id can be cut or lengthened, and then never hits
+    /// another one.
     pub own_id_parameter: Option<&'a str>,
 }
 
@@ -58,10 +60,21 @@ pub enum Unreadable {
     NotAFingerprint(Scheme),
 }
 
+impl Unreadable {
+    /// Whether the caller asked wrongly, rather than the body being no message.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Unreadable::NotAForm(_) => false,
+            Unreadable::NoAlgorithm | Unreadable::EmptySecret | Unreadable::NotAFingerprint(_) => true,
+        }
+    }
+}
+
 /// Reads one confirmUrl body. See the module for the verdicts.
 ///
 /// `custom` and `transactions` are filled whatever the verdict; `transactions` holds one entry for SUCCESS and none
-/// otherwise. `gateway_order_number` is what SUCCESS states and what PENDING lists; CANCEL and FAILURE state none that
+/// otherwise. Where the own id is not signed (CANCEL, FAILURE) it stands in `unverified`, under the parameter's name.
+/// `gateway_order_number` is what SUCCESS states and what PENDING lists; CANCEL and FAILURE state none that
 /// could be relied on (it stands in `unverified` like everything else they say).
 pub fn decode(body: &[u8], reading: &Reading<'_>) -> Result<Message, Unreadable> {
     let form = Form::read(body, &LIMITS, Charset::Utf8)?;
@@ -94,6 +107,12 @@ pub fn decode(body: &[u8], reading: &Reading<'_>) -> Result<Message, Unreadable>
             Some(PaymentState::Success | PaymentState::Pending | PaymentState::Cancel) | None => None,
         },
     })
+}
+
+/// Whether a form is a confirmation of this dialect: it has a `paymentState` or a list of what its fingerprint covers.
+pub fn is_confirmation(body: &[u8]) -> bool {
+    Form::read(body, &LIMITS, Charset::Utf8)
+        .is_ok_and(|form| form.get("paymentState").is_some() || form.get(ORDER).is_some())
 }
 
 /// The configured algorithm and secret, once they make sense together.

@@ -51,7 +51,7 @@ pub enum Grammar {
     Expiry,
     /// `DD.MM.YYYY`.
     Day,
-    /// Two ASCII letters, or empty.
+    /// Two capital letters, or empty. Small ones would let an empty country take the end of an own id before it.
     Country,
     /// Digits, or empty.
     Number,
@@ -127,7 +127,6 @@ const STANDARD: &[(&str, Grammar)] = &[
     ("paypalPayerFirstName", Grammar::Text),
     ("paypalPayerID", Grammar::Text),
     ("paypalPayerLastName", Grammar::Text),
-    ("paypalProtectionEligibility", Grammar::Text),
     ("providerContractNumber", Grammar::Text),
     ("providerMessage", Grammar::LongText),
     ("providerReferenceNumber", Grammar::Text),
@@ -191,7 +190,7 @@ impl Grammar {
             Grammar::MaskedPan => is_masked_pan(value),
             Grammar::Expiry => is_expiry(value),
             Grammar::Day => is_day(value),
-            Grammar::Country => value.is_empty() || two_letters(value),
+            Grammar::Country => [0, 2].contains(&value.len()) && value.bytes().all(|b| b.is_ascii_uppercase()),
             Grammar::Number => all_digits(value) && value.len() <= TEXT_MAX_BYTES,
             Grammar::Base64 => {
                 value.len() <= LONG_TEXT_MAX_BYTES
@@ -322,7 +321,7 @@ mod tests {
             ),
             (G::Expiry, &["01/2023", "12/2036"], &["", "1/2023", "13/2023", "00/2023", "01/23", "0１/2023"]),
             (G::Day, &["28.03.2022"], &["", "28.3.2022", "2022-03-28", "28.03.22", "28.03.2022.1"]),
-            (G::Country, &["", "DE"], &["D", "DEU", "49"]),
+            (G::Country, &["", "DE"], &["D", "de", "DEU", "49", "ä"]),
             (G::Number, &["", "99996"], &["9999x", "-1"]),
             (G::Base64, &["", "eyJhIjoxfQ=="], &["{", "a b"]),
         ] {

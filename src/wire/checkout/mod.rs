@@ -17,5 +17,8 @@ pub mod list;
 pub mod operations;
 pub mod reply;
 
-pub use confirm::{Reading, Unreadable, decode};
+pub use confirm::{Reading, Unreadable, decode, is_confirmation};
 pub use reply::{ReplyForm, reply_nok, reply_ok};
+
+#[cfg(test)]
+mod tests;

@@ -7,9 +7,6 @@
 //! Amounts are signed in the spelling they are sent in; see [`Money`].
 
 use super::backend::{self, Credentials, Request};
-use super::fingerprint::SECRET;
-use crate::core::account::Product;
-use crate::wire::form::Form;
 
 /// One operation with what it needs. Texts are sent as they are; `None` and empty lists are left out.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -184,35 +181,6 @@ fn fields(operation: &Operation<'_>) -> (&'static str, Vec<(String, String)>) {
     (name, f.fields)
 }
 
-/// Signed fields after the common ones, in an order that fits every operation: each has a few of them. Baskets follow
-/// as they stand in the body.
-#[rustfmt::skip]
-const SIGNED: &[&str] = &[
-    "orderNumber", "paymentNumber", "creditNumber", "sourceOrderNumber", "autoDeposit", "orderDescription", "amount",
-    "currency", "orderReference", "merchantReference", "customerStatement", "mandateId", "mandateSignatureDate",
-    "creditorId", "dueDate", "transactionIdentifier", "useIbanBic", "merchantTokenizationFlag", "periodicType",
-    "paymentType", "transactionType", "bankCountry",
-];
-/// The same for transferFund, where the source order follows the kind of transfer.
-#[rustfmt::skip]
-const SIGNED_IN_TRANSFER: &[&str] = &[
-    "orderNumber", "creditNumber", "orderDescription", "amount", "currency", "orderReference", "customerStatement",
-    "fundTransferType", "sourceOrderNumber", "consumerEmail", "consumerWalletId", "bankAccountOwner", "bankBic",
-    "bankAccountIban",
-];
-
-/// The names a request signs, in order, read back from the request: what the gateway does to check it.
-pub(super) fn signed_names(form: &Form, product: Product) -> Vec<&str> {
-    let has = |name: &&str| form.get(name).is_some() || *name == SECRET;
-    let common: &[&str] = match product {
-        Product::Page => &["customerId", "shopId", "toolkitPassword", SECRET, "command", "language"],
-        Product::Seamless => &["customerId", "shopId", "password", SECRET, "language"],
-    };
-    let own = if form.get("fundTransferType").is_some() { SIGNED_IN_TRANSFER } else { SIGNED };
-    let basket = form.fields().iter().map(|(name, _)| name.as_str()).filter(|name| name.starts_with("basketItem"));
-    common.iter().chain(own).copied().filter(has).chain(basket).collect()
-}
-
 #[derive(Default)]
 struct Fields {
     fields: Vec<(String, String)>,
@@ -274,5 +242,178 @@ impl Fields {
                 self.put("consumerWalletId", consumer_wallet_id);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::account::Product;
+    use crate::core::message::Scheme;
+    use crate::wire::checkout::encode::verify_request;
+
+    const C: Credentials<'_> = Credentials {
+        product: Product::Seamless,
+        customer_id: "D700001",
+        shop_id: Some("shop-1"),
+        password: "p",
+        secret: "S3cret",
+        algorithm: Scheme::HmacSha512,
+    };
+    const MONEY: Money<'_> = Money { value: "12.50", currency: "EUR" };
+    const ITEM: BasketItem<'_> = BasketItem {
+        article_number: "A1",
+        quantity: "2",
+        description: None,
+        name: "Lamp",
+        image_url: Some("https://shop.example/a1.png"),
+        unit_gross_amount: "6.25",
+        unit_net_amount: "5.21",
+        unit_tax_amount: "1.04",
+        unit_tax_rate: "20",
+    };
+
+    /// Every operation, with all its optional fields and with none, and its signed fields as the vendor orders them.
+    fn cases() -> Vec<(Operation<'static>, &'static str, &'static str)> {
+        vec![
+            (Operation::ApproveReversal { order_number: "7" }, "approveReversal", "orderNumber"),
+            (
+                Operation::Deposit {
+                    order_number: "7",
+                    amount: MONEY,
+                    merchant_reference: None,
+                    customer_statement: None,
+                    basket: &[],
+                },
+                "deposit",
+                "orderNumber,amount,currency",
+            ),
+            (
+                Operation::Deposit {
+                    order_number: "7",
+                    amount: MONEY,
+                    merchant_reference: Some("m"),
+                    customer_statement: Some("c"),
+                    basket: &[ITEM],
+                },
+                "deposit",
+                "orderNumber,amount,currency,merchantReference,customerStatement,basketItems,basketItem1ArticleNumber,\
+                 basketItem1Quantity,basketItem1Name,basketItem1ImageUrl,basketItem1UnitGrossAmount,\
+                 basketItem1UnitNetAmount,basketItem1UnitTaxAmount,basketItem1UnitTaxRate",
+            ),
+            (
+                Operation::DepositReversal { order_number: "7", payment_number: "8" },
+                "depositReversal",
+                "orderNumber,paymentNumber",
+            ),
+            (
+                Operation::Refund { order_number: "7", amount: MONEY, merchant_reference: Some("m"), basket: &[] },
+                "refund",
+                "orderNumber,amount,currency,merchantReference",
+            ),
+            (
+                Operation::RefundReversal { order_number: "7", credit_number: "9" },
+                "refundReversal",
+                "orderNumber,creditNumber",
+            ),
+            (
+                Operation::RecurPayment {
+                    order_number: Some("7"),
+                    source_order_number: "6",
+                    auto_deposit: Some(true),
+                    order_description: "d",
+                    amount: MONEY,
+                    order_reference: Some("r"),
+                    customer_statement: Some("c"),
+                    further: &[("mandateId", "m"), ("transactionIdentifier", "RECUR")],
+                },
+                "recurPayment",
+                "orderNumber,sourceOrderNumber,autoDeposit,orderDescription,amount,currency,orderReference,\
+                 customerStatement,mandateId,transactionIdentifier",
+            ),
+            (
+                transfer(Fund::ExistingOrder { source_order_number: "6" }),
+                "transferFund",
+                "creditNumber,orderDescription,amount,currency,fundTransferType,sourceOrderNumber",
+            ),
+            (
+                transfer(Fund::SepaCreditTransfer { owner: "o", bic: "b", iban: "i" }),
+                "transferFund",
+                "creditNumber,orderDescription,amount,currency,fundTransferType,bankAccountOwner,bankBic,bankAccountIban",
+            ),
+            (
+                transfer(Fund::SkrillWallet { consumer_email: "e" }),
+                "transferFund",
+                "creditNumber,orderDescription,amount,currency,fundTransferType,consumerEmail",
+            ),
+            (
+                transfer(Fund::Moneta { consumer_wallet_id: "w" }),
+                "transferFund",
+                "creditNumber,orderDescription,amount,currency,fundTransferType,consumerWalletId",
+            ),
+            (
+                Operation::FinancialInstitutions {
+                    payment_type: "EPS",
+                    transaction_type: None,
+                    bank_country: Some("AT"),
+                },
+                "getFinancialInstitutions",
+                "paymentType,bankCountry",
+            ),
+        ]
+    }
+
+    fn transfer(fund: Fund<'static>) -> Operation<'static> {
+        Operation::TransferFund {
+            order_number: None,
+            credit_number: Some("9"),
+            order_description: "d",
+            amount: MONEY,
+            order_reference: None,
+            customer_statement: None,
+            fund,
+        }
+    }
+
+    #[test]
+    fn every_operation_signs_its_fields_in_the_vendors_order() {
+        for (operation, name, signed) in cases() {
+            let (said, fields) = fields(&operation);
+            let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!((said, names.join(",").as_str()), (name, signed));
+        }
+    }
+
+    #[test]
+    fn the_gateway_accepts_every_operation_under_every_product_and_algorithm() {
+        for (operation, name, _) in cases() {
+            for product in [Product::Page, Product::Seamless] {
+                for algorithm in [Scheme::HmacSha512, Scheme::Sha512, Scheme::Md5] {
+                    let c = Credentials { product, algorithm, ..C };
+                    let request = request(&c, &operation);
+                    assert!(verify_request(request.body.as_bytes(), &c), "{name} {product:?} {algorithm:?}");
+                    let path =
+                        if product == Product::Page { "/toolkit.php".into() } else { format!("/backend/{name}") };
+                    assert_eq!(request.path, path);
+                    let tampered = request.body.replace("12.50", "99.50").replace("orderNumber=7", "orderNumber=8");
+                    let changed = tampered != request.body;
+                    assert_eq!(verify_request(tampered.as_bytes(), &c), !changed, "{name}");
+                }
+            }
+        }
+    }
+
+    /// Why a logged question is as good as a reversal, and why the two products differ.
+    #[test]
+    fn on_seamless_a_question_and_a_reversal_have_one_fingerprint() {
+        let number = crate::words::id::GatewayOrderNumber::new("7").expect("a number");
+        let both = |c: &Credentials<'_>| {
+            [request(c, &Operation::ApproveReversal { order_number: "7" }), backend::order_details(c, &number)]
+                .map(|request| request.body.rsplit_once('=').expect("a fingerprint").1.to_owned())
+        };
+        let [reversal, question] = both(&C);
+        assert_eq!(reversal, question);
+        let [reversal, question] = both(&Credentials { product: Product::Page, ..C });
+        assert_ne!(reversal, question);
     }
 }

@@ -30,6 +30,14 @@ pub fn reply_nok(message: &str) -> String {
 }
 
 impl ReplyForm {
+    /// What the answer says it is. Only the JSON form needs its type to be found.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            ReplyForm::Element | ReplyForm::Comment => "text/html; charset=utf-8",
+            ReplyForm::Json => "application/json",
+        }
+    }
+
     /// "Kept".
     pub fn ok(self) -> String {
         let element = r#"<QPAY-CONFIRMATION-RESPONSE result="OK" />"#;

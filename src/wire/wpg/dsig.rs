@@ -8,10 +8,11 @@
 //!
 //! | wrapping variant | why it fails here |
 //! |---|---|
-//! | XSW 1, 2 (root wrapped by or beside the signature) | `URI=""` only: the hash is over what we read |
-//! | XSW 3, 4 (forged sibling or parent of the signed element) | as above; the root must be a payment |
-//! | XSW 5, 6 (signature moved, copy inside it) | the signature is a child of the root and holds no more than its three parts |
-//! | XSW 7, 8 (payload in `Extensions` or `Object`) | `Object` is refused; foreign elements are hashed |
+//! | XSW 1, 3 (forged payment around or beside the whole signed one) | the signature is no child of the root |
+//! | XSW 2, 4, 7 (signed content kept elsewhere in a forged document) | `URI=""`: what is read is what was hashed |
+//! | XSW 5 (signed content in an `Object`) | a signature holds SignedInfo, SignatureValue and KeyInfo, no more |
+//! | XSW 6 (in KeyInfo) | KeyInfo is never read, the hash is over the forged content |
+//! | XSW 8 (in SignedInfo) | SignedInfo has one shape |
 //!
 //! `KeyInfo` is never read: the key a message brings proves nothing about its sender. Certificate
 //! dates are not looked at either, genuine messages were signed years after expiry.
@@ -35,10 +36,10 @@ pub(super) const SHA256: &str = "http://www.w3.org/2001/04/xmlenc#sha256";
 const RSA_SHA1: &str = "http://www.w3.org/2000/09/xmldsig#rsa-sha1";
 const SHA1: &str = "http://www.w3.org/2000/09/xmldsig#sha1";
 
-/// The verdict on a document. `pins` are SubjectPublicKeyInfo (DER); one that fits suffices.
+/// The verdict on a document; `covers` names what the signature then covers. `pins` are SubjectPublicKeyInfo (DER); one that fits suffices.
 pub(super) fn authenticity(
     document: &Document,
-    covers: Vec<String>,
+    covers: impl FnOnce() -> Vec<String>,
     pins: &[Vec<u8>],
     allow_sha1: bool,
 ) -> Authenticity {
@@ -52,7 +53,7 @@ pub(super) fn authenticity(
         return Authenticity::Unverifiable { scheme, reason: Some("no pinned key to check with".to_owned()) };
     }
     match verify(document, signature, pins, allow_sha1) {
-        Ok(()) => Authenticity::Verified { scheme: Scheme::XmlDsig, covers },
+        Ok(()) => Authenticity::Verified { scheme: Scheme::XmlDsig, covers: covers() },
         Err(reason) => Authenticity::Refuted { scheme, reason: reason.to_owned() },
     }
 }

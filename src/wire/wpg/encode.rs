@@ -10,6 +10,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+pub use super::seal::signed_xml;
+
 use super::payment_xml::PAYMENT_NAMESPACES;
 use super::signature::{self, V1_FIELDS, V2_FIELDS, to_base64};
 use crate::core::message::Transaction;
@@ -57,7 +59,7 @@ fn payment_element(t: &Transaction, is_root: bool) -> String {
     xml.push_str(&format!("<statuses>{statuses}</statuses>"));
     if let Some(amount) = t.amount {
         let currency = attribute("currency", amount.currency.map(|c| c.code()));
-        xml.push_str(&format!("<requested-amount{currency}>{}</requested-amount>", amount.value));
+        xml.push_str(&format!("<requested-amount{currency}>{}</requested-amount>", amount.value_text()));
     }
     let mut element = |name: &str, value: &Option<String>| {
         if let Some(value) = value {
@@ -159,7 +161,7 @@ pub fn payment_json(t: &Transaction) -> String {
         payment.iter().map(|(name, value)| format!("{}:{value}", Value::from(name.as_str()))).collect();
     if let Some(amount) = t.amount {
         // As a number with all its digits, which a serde_json value cannot hold.
-        let value = RawValue::from_string(amount.value.to_string()).expect("a decimal is a JSON number");
+        let value = RawValue::from_string(amount.value_text()).expect("a decimal is a JSON number");
         let currency = amount.currency.map(|c| format!(r#","currency":"{c}""#)).unwrap_or_default();
         members.push(format!(r#""requested-amount":{{"value":{value}{currency}}}"#));
     }
@@ -191,7 +193,7 @@ fn nvp_fields(t: &Transaction) -> Vec<(String, String)> {
     field("transaction_state", t.transaction_state.clone());
     let stamp = t.completed_at.map(|at| at.to_zoned(TimeZone::UTC).strftime("%Y%m%d%H%M%S").to_string());
     field("completion_time_stamp", stamp);
-    field("requested_amount", t.amount.map(|a| a.value.to_string()));
+    field("requested_amount", t.amount.map(|a| a.value_text()));
     field("requested_amount_currency", t.amount.and_then(|a| a.currency).map(|c| c.code().to_owned()));
     field("parent_transaction_id", t.parent_transaction_id.clone());
     field("group_transaction_id", t.group_transaction_id.clone());
@@ -229,4 +231,103 @@ pub fn json_signed(t: &Transaction, secret: &str) -> String {
 /// Any body as one Base64 text, as notifications of alternative methods come.
 pub fn base64_wrapped(body: &str) -> String {
     to_base64(body.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use secrecy::SecretString;
+
+    use super::super::{SigningKey, decode};
+    use super::*;
+    use crate::core::message::{Periodic, Status};
+    use crate::wire::keys::Key;
+    use crate::words::money::{Currency, StatedAmount};
+    use crate::words::time::Timestamp;
+
+    const SECRET: &str = "a round trip secret";
+
+    fn key() -> (SigningKey, Key) {
+        let signing = SigningKey::from_pem(include_str!("../../../tests/keys/wpg-gateway.pem")).expect("a key");
+        let pins = vec![signing.pin()];
+        (signing, Key { secret: SecretString::from(SECRET.to_owned()), user: None, password: None, pins })
+    }
+
+    /// Text as a message can hold it: trimmed, not empty, nothing invisible.
+    fn text() -> impl Strategy<Value = String> {
+        "[^\\p{C}\\s]([^\\p{C}]{0,14}[^\\p{C}\\s])?"
+    }
+
+    fn maybe() -> impl Strategy<Value = Option<String>> {
+        proptest::option::of(text())
+    }
+
+    fn amount() -> impl Strategy<Value = Option<StatedAmount>> {
+        let currency = proptest::sample::select(vec![None, Some("EUR"), Some("JPY"), Some("KWD")]);
+        let some = (-10_000_000i64..10_000_000, 0..7u32, currency).prop_map(|(digits, scale, currency)| StatedAmount {
+            value: rust_decimal::Decimal::new(digits, scale),
+            currency: currency.and_then(Currency::parse),
+        });
+        proptest::option::of(some)
+    }
+
+    fn transaction() -> impl Strategy<Value = Transaction> {
+        let status = (text(), maybe()).prop_map(|(code, severity)| Status { code, severity });
+        let periodic =
+            (text(), maybe()).prop_map(|(kind, sequence_type)| Periodic { periodic_type: Some(kind), sequence_type });
+        let ids = (maybe(), maybe(), maybe(), maybe(), maybe());
+        let words = (maybe(), maybe(), maybe(), amount(), proptest::option::of(0..4_000_000_000i64));
+        let lists = (
+            proptest::collection::vec(text(), 0..3),
+            proptest::collection::vec(status, 0..4),
+            proptest::collection::btree_map(text(), text(), 0..4),
+            proptest::option::of(periodic),
+            any::<bool>(),
+        );
+        (ids, words, lists).prop_map(|(ids, words, lists)| Transaction {
+            merchant_account_id: ids.0,
+            request_id: ids.1,
+            transaction_id: ids.2,
+            parent_transaction_id: ids.3,
+            group_transaction_id: ids.4,
+            transaction_type: words.0,
+            transaction_state: words.1,
+            order_number: words.2,
+            amount: words.3,
+            completed_at: words.4.and_then(|seconds| Timestamp::from_second(seconds).ok()),
+            payment_methods: lists.0,
+            statuses: lists.1,
+            custom_fields: lists.2,
+            periodic: lists.3,
+            redirect_only: lists.4,
+        })
+    }
+
+    fn read(body: &str, verdict: &str, key: Option<&Key>) -> Vec<Transaction> {
+        let message = decode(body.as_bytes(), key).unwrap_or_else(|error| panic!("{error}: {body}"));
+        assert_eq!(message.authenticity.verdict(), verdict, "{:?}: {body}", message.authenticity);
+        message.transactions
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(t in transaction()) {
+            let (signing, key) = key();
+            let xml = payment_xml(&t);
+            prop_assert_eq!(read(&xml, "unverifiable", None), vec![t.clone()]);
+            let signed = signed_xml(&xml, &signing).expect("signed");
+            prop_assert_eq!(read(&signed, "verified", Some(&key)), vec![t.clone()]);
+            prop_assert_eq!(read(&base64_wrapped(&signed), "verified", Some(&key)), vec![t.clone()]);
+            prop_assert_eq!(read(&payments_xml(&[]), "unverifiable", None), vec![]);
+            prop_assert_eq!(read(&payments_xml(&[t.clone(), t.clone()]), "unverifiable", None), vec![t.clone(), t.clone()]);
+            prop_assert_eq!(read(&payment_json(&t), "unverifiable", None), vec![t.clone()]);
+            prop_assert_eq!(read(&json_signed(&t, SECRET), "verified", Some(&key)), vec![t.clone()]);
+            // NVP names one method only.
+            let mut one_method = t;
+            one_method.payment_methods.truncate(1);
+            let body = nvp(&one_method, SECRET);
+            prop_assert_eq!(read(&body, "verified", Some(&key)), vec![one_method.clone()]);
+            prop_assert_eq!(read(&base64_wrapped(&body), "verified", Some(&key)), vec![one_method]);
+        }
+    }
 }

@@ -14,9 +14,12 @@ pub(super) enum Plus {
     IsPlus,
 }
 
-/// Names and values in the order they came, percent-decoded and otherwise untouched.
+/// A name and its value, percent-decoded and otherwise untouched.
+type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+
+/// The pairs of a body, in the order they came.
 pub(super) struct Form<'a> {
-    pairs: Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>,
+    pairs: Vec<Pair<'a>>,
     /// Positions in `pairs`, sorted by name.
     by_name: Vec<usize>,
 }
@@ -30,7 +33,7 @@ impl<'a> Form<'a> {
                 continue;
             }
             if pairs.len() >= PAIRS_MAX {
-                return Err(Unreadable::new(format!("nvp: more than {PAIRS_MAX} fields")));
+                return Err(Unreadable::new(format!("form: more than {PAIRS_MAX} fields")));
             }
             let (name, value) = match pair.iter().position(|b| *b == b'=') {
                 Some(at) => (&pair[..at], &pair[at + 1..]),

@@ -18,21 +18,27 @@ mod payment_json;
 mod payment_xml;
 mod pin;
 pub mod retrieve;
+mod seal;
 pub mod signature;
 mod value;
 mod xml;
 
 pub use form::PAIRS_MAX;
 pub use pin::{NotAPin, pin_from_pem};
-pub use xml::{ATTRIBUTES_MAX, DEPTH_MAX, NAMESPACES_MAX};
+pub use seal::{NotASigningKey, SigningKey};
+pub use xml::{ATTRIBUTES_MAX, DEPTH_MAX, ELEMENTS_MAX, NAMESPACES_MAX};
 
 use form::{Form, Plus};
 
 use crate::core::message::{Authenticity, Dialect, Format, Message, Scheme, Transaction};
 use crate::wire::keys::Key;
+use crate::words::money::StatedAmount;
 
 /// Longest body we read, in bytes. The shell caps earlier; this holds for whoever calls without one.
 pub const BODY_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Most payments of one list. A group or request-id has a handful; this bounds memory, not shops.
+pub const PAYMENTS_MAX: usize = 10_000;
 
 /// Why no message could be built from a body: what, and where. One line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,14 +65,29 @@ struct Reading {
     transactions: Vec<Transaction>,
     /// What makes the message ambiguous in itself; it refutes.
     flaw: Option<String>,
-    /// The names on the wire that a signature over the whole message covers.
-    covers: Vec<String>,
 }
 
 impl Reading {
+    /// Adds a payment, up to the limit.
+    fn push(&mut self, transaction: Transaction) -> Result<(), Unreadable> {
+        if self.transactions.len() >= PAYMENTS_MAX {
+            return Err(Unreadable::new(format!("list: more than {PAYMENTS_MAX} payments")));
+        }
+        self.transactions.push(transaction);
+        Ok(())
+    }
+
     /// The first flaw is the one that is told.
     fn flaw(&mut self, what: String) {
         self.flaw.get_or_insert(what);
+    }
+
+    /// An amount that nobody can read is a flaw.
+    fn amount(&mut self, read: Result<Option<StatedAmount>, String>) -> Option<StatedAmount> {
+        read.unwrap_or_else(|what| {
+            self.flaw(what);
+            None
+        })
     }
 }
 
@@ -90,9 +111,32 @@ pub fn decode_with(body: &[u8], key: Option<&Key>, options: DecodeOptions) -> Re
     if body.trim_ascii().is_empty() {
         return Err(Unreadable::new("body: empty".to_owned()));
     }
+    if let Some(wrapped) = redirect_field(body)? {
+        return read_wrapped(&wrapped, key, options);
+    }
     let is_standard = |b: &u8| b.is_ascii_alphanumeric() || b.is_ascii_whitespace() || matches!(b, b'+' | b'/' | b'=');
-    let unwrapped = body.iter().all(is_standard).then(|| signature::base64(body)).flatten();
-    let Some(inner) = unwrapped else {
+    if !body.iter().all(is_standard) {
+        return Err(Unreadable::new("body: neither XML, JSON, NVP, json-signed nor Base64 of one".to_owned()));
+    }
+    read_wrapped(body, key, options)
+}
+
+/// Names under which a payer's browser posts a whole Base64 document to the shop's redirect URL.
+const REDIRECT_FIELDS: [&str; 3] = ["eppresponse", "base64payload", "sync_response"];
+
+/// The one such document of a form, as Base64 text.
+fn redirect_field(body: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
+    if !body.contains(&b'=') {
+        return Ok(None);
+    }
+    let form = Form::read(body, Plus::IsPlus)?;
+    let found = REDIRECT_FIELDS.iter().map(|name| form.bytes(name)).find(|wrapped| !wrapped.is_empty());
+    Ok(found.map(<[u8]>::to_vec))
+}
+
+/// Unwraps Base64 once and reads what is inside.
+fn read_wrapped(body: &[u8], key: Option<&Key>, options: DecodeOptions) -> Result<Message, Unreadable> {
+    let Some(inner) = signature::base64(body) else {
         return Err(Unreadable::new("body: neither XML, JSON, NVP, json-signed nor Base64 of one".to_owned()));
     };
     let Some(sniffed) = sniff(&inner) else {
@@ -101,64 +145,76 @@ pub fn decode_with(body: &[u8], key: Option<&Key>, options: DecodeOptions) -> Re
     read(&inner, sniffed, key, options)
 }
 
+/// A body without the mark and the blanks that some senders put before it.
+fn bare(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii_start()
+}
+
+/// How a body must be read.
+#[derive(Clone, Copy)]
+enum Shape {
+    Xml,
+    Json,
+    JsonSigned,
+    Nvp,
+}
+
 /// What the first bytes and names say a body is.
-fn sniff(body: &[u8]) -> Option<Format> {
-    let bare = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii_start();
+fn sniff(body: &[u8]) -> Option<Shape> {
+    let bare = bare(body);
     match bare.first()? {
-        b'<' => return Some(Format::Xml),
-        b'{' => return Some(Format::Json),
+        b'<' => return Some(Shape::Xml),
+        b'{' => return Some(Shape::Json),
         _ => {}
     }
     let mut is_nvp = false;
     for pair in bare.split(|b| *b == b'&') {
         let name = pair.split(|b| *b == b'=').next().filter(|name| name.len() < pair.len());
         match name {
-            Some(b"response-base64") => return Some(Format::JsonSigned),
+            Some(b"response-base64") => return Some(Shape::JsonSigned),
             Some(name) => is_nvp |= nvp::KNOWN_NAMES.iter().any(|known| known.as_bytes() == name),
             None => {}
         }
     }
-    is_nvp.then_some(Format::Nvp)
+    is_nvp.then_some(Shape::Nvp)
 }
 
-fn read(body: &[u8], format: Format, key: Option<&Key>, options: DecodeOptions) -> Result<Message, Unreadable> {
+fn read(body: &[u8], shape: Shape, key: Option<&Key>, options: DecodeOptions) -> Result<Message, Unreadable> {
     // An empty secret would let everybody sign.
     let secret = key.map(Key::secret_bytes).filter(|secret| !secret.is_empty());
-    match format {
-        Format::Xml => {
+    match shape {
+        Shape::Xml => {
             let text = xml::decode_text(body)?;
             let document = xml::read(&text)?;
             let reading = payment_xml::read(&document)?;
             let pins = key.map(|key| key.pins.as_slice()).unwrap_or_default();
-            let verdict = dsig::authenticity(&document, reading.covers.clone(), pins, options.allow_sha1);
+            let verdict = dsig::authenticity(&document, || payment_xml::covers(&document), pins, options.allow_sha1);
             Ok(message(Format::Xml, reading, verdict))
         }
-        Format::Json => {
-            let reading = read_json(body)?;
+        Shape::Json => {
+            let reading = payment_json::read(&read_json(body)?)?;
             let reason = Some("not signed".to_owned());
             Ok(message(Format::Json, reading, Authenticity::Unverifiable { scheme: None, reason }))
         }
-        Format::JsonSigned => json_signed(body, secret),
-        Format::Nvp | Format::Form => {
-            let form = Form::read(body, Plus::IsSpace)?;
+        Shape::JsonSigned => json_signed(body, secret),
+        Shape::Nvp => {
+            let form = Form::read(bare(body), Plus::IsSpace)?;
             let verdict = nvp::authenticity(&form, secret);
-            let reading = Reading { transactions: vec![nvp::transaction(&form)], ..Reading::default() };
-            Ok(message(Format::Nvp, reading, verdict))
+            Ok(message(Format::Nvp, nvp::read(&form), verdict))
         }
     }
 }
 
-fn read_json(body: &[u8]) -> Result<Reading, Unreadable> {
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    let text = std::str::from_utf8(body)
+fn read_json(body: &[u8]) -> Result<json::Document<'_>, Unreadable> {
+    let text = std::str::from_utf8(bare(body))
         .map_err(|error| Unreadable::new(format!("json: not valid UTF-8 at byte {}", error.valid_up_to())))?;
-    payment_json::read(&json::read(text)?)
+    json::read(text)
 }
 
 /// `response-base64=…&response-signature-base64=…&response-signature-algorithm=HmacSHA256`, the body
 /// split by hand: an ordinary form parser turns the `+` of raw Base64 into a space.
 fn json_signed(body: &[u8], secret: Option<&[u8]>) -> Result<Message, Unreadable> {
-    let form = Form::read(body, Plus::IsPlus)?;
+    let form = Form::read(bare(body), Plus::IsPlus)?;
     let wrapped = form.bytes("response-base64");
     let given = form.bytes("response-signature-base64");
     let scheme = (!given.is_empty()).then_some(Scheme::JsonSigned);
@@ -187,9 +243,10 @@ fn json_signed(body: &[u8], secret: Option<&[u8]>) -> Result<Message, Unreadable
     };
     let inner = signature::base64(wrapped)
         .ok_or_else(|| Unreadable::new("json-signed: `response-base64` is not Base64".to_owned()))?;
-    let reading = read_json(&inner)?;
+    let document = read_json(&inner)?;
+    let reading = payment_json::read(&document)?;
     let verdict = match verdict {
-        Ok(()) => Authenticity::Verified { scheme: Scheme::JsonSigned, covers: reading.covers.clone() },
+        Ok(()) => Authenticity::Verified { scheme: Scheme::JsonSigned, covers: payment_json::covers(&document) },
         Err(verdict) => verdict,
     };
     Ok(message(Format::JsonSigned, reading, verdict))

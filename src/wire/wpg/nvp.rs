@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::form::Form;
 use super::signature::{V1_FIELDS, V2_FIELDS, v1_verifies, v2_payload};
-use super::{borders, value};
+use super::{Reading, borders, value};
 use crate::core::message::{Authenticity, Periodic, Scheme, Status, Transaction};
 
 /// Names by which a body is known to be NVP; one suffices.
@@ -26,13 +26,15 @@ pub(super) const KNOWN_NAMES: [&str; 12] = [
     "response_signature_v2",
 ];
 
-pub(super) fn transaction(form: &Form) -> Transaction {
+pub(super) fn read(form: &Form) -> Reading {
+    let mut reading = Reading::default();
     let text = |name: &str| value::text(&form.text(name));
     let method = text("payment_method");
     let periodic = Periodic { periodic_type: text("periodic_type"), sequence_type: text("sequence_type") };
     let currency = text("requested_amount_currency");
+    let amount = reading.amount(value::amount(text("requested_amount").as_deref(), currency.as_deref()));
     let (statuses, custom_fields) = numbered(form);
-    Transaction {
+    reading.transactions.push(Transaction {
         merchant_account_id: text("merchant_account_id"),
         request_id: text("request_id"),
         transaction_id: text("transaction_id"),
@@ -40,7 +42,7 @@ pub(super) fn transaction(form: &Form) -> Transaction {
         group_transaction_id: text("group_transaction_id"),
         transaction_type: text("transaction_type"),
         transaction_state: text("transaction_state"),
-        amount: value::amount(text("requested_amount").as_deref(), currency.as_deref()),
+        amount,
         order_number: text("order_number"),
         payment_methods: method.into_iter().collect(),
         completed_at: text("completion_time_stamp").as_deref().and_then(value::time),
@@ -48,7 +50,8 @@ pub(super) fn transaction(form: &Form) -> Transaction {
         custom_fields,
         periodic: (periodic.periodic_type.is_some() || periodic.sequence_type.is_some()).then_some(periodic),
         redirect_only: text("payment_method_url").is_some(),
-    }
+    });
+    reading
 }
 
 /// `status_code_N` with `status_severity_N`, `field_name_N` with `field_value_N`, in the order of N;

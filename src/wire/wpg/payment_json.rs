@@ -12,8 +12,39 @@ const PAYMENT_NAMES: [&str; 6] =
 
 /// Reads `{"payment":…}`, `{"payments":…}` in their forms, or the payment without wrapper.
 pub(super) fn read(document: &Document) -> Result<Reading, Unreadable> {
+    let mut reading = Reading::default();
+    for payment in payments(document)? {
+        let amount = reading.amount(payment.get("requested-amount").map_or(Ok(None), |amount| {
+            let part = |name| amount.get(name).and_then(Json::scalar);
+            value::amount(part("value").or(amount.scalar()), part("currency"))
+        }));
+        reading.push(Transaction { amount, ..transaction(payment) })?;
+    }
+    if let Some(twin) = &document.twin {
+        reading.flaw(format!("the name `{}` comes twice in one object", super::xml::shown(twin)));
+    }
+    Ok(reading)
+}
+
+/// The names that a signature over the whole message covers: every name directly in a payment.
+pub(super) fn covers(document: &Document) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let mut covers = Vec::new();
+    for payment in payments(document).unwrap_or_default() {
+        let Json::Object(members) = payment else { continue };
+        for (name, _) in members {
+            if seen.insert(name.as_ref()) {
+                covers.push(name.to_string());
+            }
+        }
+    }
+    covers
+}
+
+/// The payments of a document, each an object.
+fn payments<'j, 'a>(document: &'j Document<'a>) -> Result<Vec<&'j Json<'a>>, Unreadable> {
     let root = &document.value;
-    let payments: Vec<&Json> = match (root.get("payment"), root.get("payments")) {
+    let found: Vec<&Json> = match (root.get("payment"), root.get("payments")) {
         (Some(_), Some(_)) => {
             return Err(Unreadable::new("json: both `payment` and `payments` at the root".to_owned()));
         }
@@ -25,25 +56,12 @@ pub(super) fn read(document: &Document) -> Result<Reading, Unreadable> {
             return Err(Unreadable::new("json: neither `payment`, `payments` nor a payment's own names".to_owned()));
         }
     };
-    let mut reading = Reading::default();
-    let mut names = BTreeSet::new();
-    for payment in payments {
-        // `{"payments":[{"payment":{…}}]}` wraps once more.
-        let payment = payment.get("payment").unwrap_or(payment);
-        let Json::Object(members) = payment else {
-            return Err(Unreadable::new("json: a payment that is not an object".to_owned()));
-        };
-        for (name, _) in members {
-            if names.insert(name.as_ref()) {
-                reading.covers.push(name.to_string());
-            }
-        }
-        reading.transactions.push(transaction(payment));
+    // `{"payments":[{"payment":{…}}]}` wraps once more.
+    let found: Vec<&Json> = found.into_iter().map(|payment| payment.get("payment").unwrap_or(payment)).collect();
+    match found.iter().all(|payment| matches!(payment, Json::Object(_))) {
+        true => Ok(found),
+        false => Err(Unreadable::new("json: a payment that is not an object".to_owned())),
     }
-    if let Some(twin) = &document.twin {
-        reading.flaw(format!("the name `{}` comes twice in one object", super::xml::shown(twin)));
-    }
-    Ok(reading)
 }
 
 /// `{"status":[…]}`, `{"status":{…}}`, `[…]` or the object itself: all are lists.
@@ -60,6 +78,7 @@ fn items<'j, 'a>(holder: &'j Json<'a>, name: &str) -> Vec<&'j Json<'a>> {
     }
 }
 
+/// All of a payment but its amount.
 fn transaction(payment: &Json) -> Transaction {
     let text = |name: &str| payment.get(name).and_then(Json::scalar).and_then(value::text);
     let inner = |outer: &str, name: &str| payment.get(outer).map(|holder| items(holder, name)).unwrap_or_default();
@@ -74,10 +93,6 @@ fn transaction(payment: &Json) -> Transaction {
         transaction_state: text("transaction-state"),
         order_number: text("order-number"),
         completed_at: text("completion-time-stamp").as_deref().and_then(value::time),
-        amount: payment.get("requested-amount").and_then(|amount| {
-            let part = |name| amount.get(name).and_then(Json::scalar);
-            value::amount(part("value").or(amount.scalar()), part("currency"))
-        }),
         periodic: payment.get("periodic").and_then(periodic),
         ..Transaction::default()
     };

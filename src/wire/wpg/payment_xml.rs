@@ -19,8 +19,8 @@ pub(super) fn read(document: &Document) -> Result<Reading, Unreadable> {
     let root = document.element(0);
     let mut reading = Reading::default();
     match own_name(document, 0) {
-        Some("payment") => payment(document, 0, &mut reading),
-        Some("payments" | "multi-payments") => list(document, 0, &mut reading),
+        Some("payment") => payment(document, 0, &mut reading)?,
+        Some("payments" | "multi-payments") => list(document, 0, &mut reading)?,
         _ => {
             return Err(Unreadable::new(format!(
                 "xml: the root element `{}` is neither `payment`, `payments` nor `multi-payments` of the gateway's namespace",
@@ -28,7 +28,6 @@ pub(super) fn read(document: &Document) -> Result<Reading, Unreadable> {
             )));
         }
     }
-    reading.covers = covers(document);
     Ok(reading)
 }
 
@@ -40,24 +39,25 @@ fn own_name<'d>(document: &'d Document<'_>, at: usize) -> Option<&'d str> {
 }
 
 /// A list of payments; `<multi-payments>` holds its payments directly or in a `<payments>` of its own.
-fn list(document: &Document, at: usize, reading: &mut Reading) {
+fn list(document: &Document, at: usize, reading: &mut Reading) -> Result<(), Unreadable> {
     for child in document.children(at) {
         match own_name(document, child) {
-            Some("payment") => payment(document, child, reading),
-            Some("payments") => list(document, child, reading),
+            Some("payment") => payment(document, child, reading)?,
+            Some("payments") => list(document, child, reading)?,
             _ => {}
         }
     }
+    Ok(())
 }
 
 /// The names that a signature over the whole document covers: every element directly in a payment.
-fn covers(document: &Document) -> Vec<String> {
-    let mut names = BTreeSet::new();
+pub(super) fn covers(document: &Document) -> Vec<String> {
+    let mut names: BTreeSet<&str> = BTreeSet::new();
     let mut covers = Vec::new();
     let mut note = |at: usize| {
         for child in document.children(at) {
             if let Some(name) = own_name(document, child)
-                && names.insert(name.to_owned())
+                && names.insert(name)
             {
                 covers.push(name.to_owned());
             }
@@ -80,58 +80,54 @@ fn covers(document: &Document) -> Vec<String> {
     covers
 }
 
-/// Sets a value that may stand once.
-struct Once<'r> {
-    seen: BTreeSet<String>,
+/// Keeps watch over values that may stand once.
+struct Once<'d, 'r> {
+    seen: BTreeSet<&'d str>,
     reading: &'r mut Reading,
 }
 
-impl Once<'_> {
-    /// True for the first element of a name; the second makes the message flawed.
-    fn is_first(&mut self, name: &str) -> bool {
-        let is_first = self.seen.insert(name.to_owned());
-        if !is_first {
-            self.reading.flaw(format!("two `{name}` elements in one place"));
+impl<'d> Once<'d, '_> {
+    /// The first value of a name. From the second on it is nothing, and the message is flawed.
+    fn value<T>(&mut self, name: &'d str, value: Option<T>) -> Option<T> {
+        if self.seen.insert(name) {
+            return value;
         }
-        is_first
+        self.reading.flaw(format!("two `{name}` elements in one place"));
+        None
     }
 }
 
-fn payment(document: &Document, at: usize, reading: &mut Reading) {
+fn payment(document: &Document, at: usize, reading: &mut Reading) -> Result<(), Unreadable> {
     let mut t = Transaction::default();
     let mut once = Once { seen: BTreeSet::new(), reading };
+    let text = |child: usize| value::text(&document.text(child));
     for child in document.children(at) {
         let Some(name) = own_name(document, child) else { continue };
-        let slot = match name {
-            "merchant-account-id" => &mut t.merchant_account_id,
-            "request-id" => &mut t.request_id,
-            "transaction-id" => &mut t.transaction_id,
-            "parent-transaction-id" => &mut t.parent_transaction_id,
-            "group-transaction-id" => &mut t.group_transaction_id,
-            "transaction-type" => &mut t.transaction_type,
-            "transaction-state" => &mut t.transaction_state,
-            "order-number" => &mut t.order_number,
-            "completion-time-stamp" => {
-                let is_first = once.is_first(name);
-                t.completed_at = if is_first { value::time(&document.text(child)) } else { None };
-                continue;
-            }
+        match name {
+            "merchant-account-id" => t.merchant_account_id = once.value(name, text(child)),
+            "request-id" => t.request_id = once.value(name, text(child)),
+            "transaction-id" => t.transaction_id = once.value(name, text(child)),
+            "parent-transaction-id" => t.parent_transaction_id = once.value(name, text(child)),
+            "group-transaction-id" => t.group_transaction_id = once.value(name, text(child)),
+            "transaction-type" => t.transaction_type = once.value(name, text(child)),
+            "transaction-state" => t.transaction_state = once.value(name, text(child)),
+            "order-number" => t.order_number = once.value(name, text(child)),
+            "completion-time-stamp" => t.completed_at = once.value(name, value::time(&document.text(child))),
             "requested-amount" => {
-                let is_first = once.is_first(name);
                 let currency = document.attribute(child, "currency");
-                t.amount = if is_first { value::amount(Some(&document.text(child)), currency) } else { None };
-                continue;
+                let amount = once.reading.amount(value::amount(Some(&document.text(child)), currency));
+                t.amount = once.value(name, amount);
             }
-            "statuses" => {
-                t.statuses.extend(inner(document, child, "status").filter_map(|at| status(document, at)));
-                continue;
+            "periodic" => {
+                let periodic = periodic(document, child, once.reading);
+                t.periodic = once.value(name, periodic);
             }
+            "statuses" => t.statuses.extend(inner(document, child, "status").filter_map(|at| status(document, at))),
             "payment-methods" => {
                 for method in inner(document, child, "payment-method") {
                     t.payment_methods.extend(document.attribute(method, "name").and_then(value::text));
                     t.redirect_only |= document.attribute(method, "url").and_then(value::text).is_some();
                 }
-                continue;
             }
             "custom-fields" => {
                 for field in inner(document, child, "custom-field") {
@@ -141,19 +137,11 @@ fn payment(document: &Document, at: usize, reading: &mut Reading) {
                         t.custom_fields.entry(name).or_insert(held);
                     }
                 }
-                continue;
             }
-            "periodic" => {
-                let is_first = once.is_first(name);
-                t.periodic = if is_first { periodic(document, child, once.reading) } else { None };
-                continue;
-            }
-            _ => continue,
-        };
-        let is_first = once.is_first(name);
-        *slot = if is_first { value::text(&document.text(child)) } else { None };
+            _ => {}
+        }
     }
-    reading.transactions.push(t);
+    reading.push(t)
 }
 
 /// The children of one name.
@@ -169,14 +157,13 @@ fn status(document: &Document, at: usize) -> Option<Status> {
 fn periodic(document: &Document, at: usize, reading: &mut Reading) -> Option<Periodic> {
     let mut periodic = Periodic { periodic_type: None, sequence_type: None };
     let mut once = Once { seen: BTreeSet::new(), reading };
+    let text = |child: usize| value::text(&document.text(child));
     for child in document.children(at) {
-        let slot = match own_name(document, child) {
-            Some("periodic-type") => &mut periodic.periodic_type,
-            Some("sequence-type") => &mut periodic.sequence_type,
-            _ => continue,
-        };
-        let is_first = once.is_first(&document.element(child).local.to_owned());
-        *slot = if is_first { value::text(&document.text(child)) } else { None };
+        match own_name(document, child) {
+            Some(name @ "periodic-type") => periodic.periodic_type = once.value(name, text(child)),
+            Some(name @ "sequence-type") => periodic.sequence_type = once.value(name, text(child)),
+            _ => {}
+        }
     }
     (periodic.periodic_type.is_some() || periodic.sequence_type.is_some()).then_some(periodic)
 }

@@ -74,7 +74,7 @@ fn modulus_bytes(key: &[u8]) -> Option<usize> {
 }
 
 /// An RSAPublicKey dressed as SubjectPublicKeyInfo.
-fn wrapped(key: &[u8]) -> Vec<u8> {
+pub(super) fn wrapped(key: &[u8]) -> Vec<u8> {
     let bits = tlv(0x03, &[&[0], key].concat());
     tlv(0x30, &[&RSA_ALGORITHM[..], &bits].concat())
 }

@@ -118,7 +118,7 @@ fn found(content_type: Option<&str>, body: &[u8]) -> (Outcome, Vec<Transaction>)
         Err(unreadable) => return unavailable(unreadable.to_string()),
     };
     if let Authenticity::Refuted { reason, .. } = message.authenticity {
-        return unavailable(format!("an answer that contradicts itself: {reason}"));
+        return unavailable(format!("an answer that cannot be taken at its word: {reason}"));
     }
     let codes = || message.transactions.iter().flat_map(|t| &t.statuses).map(|s| s.code.as_str());
     if let Some(code) = codes().find(|code| matches!(*code, "401.1166" | "403.1166")) {

@@ -4,6 +4,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 
+use super::xml::shown;
 use crate::words::money::{Currency, StatedAmount, parse_decimal};
 use crate::words::time::Timestamp;
 
@@ -18,10 +19,13 @@ pub(super) fn text(raw: &str) -> Option<String> {
     (!trimmed.is_empty()).then(|| trimmed.to_owned())
 }
 
-/// What a message says about money: `None` where there is no readable value, whatever the currency.
-pub(super) fn amount(value: Option<&str>, currency: Option<&str>) -> Option<StatedAmount> {
-    let value = decimal(value?.trim())?;
-    Some(StatedAmount { value, currency: currency.and_then(Currency::parse) })
+/// What a message says about money: `None` where it names no value, whatever the currency; an error
+/// where it names one that nobody can read, for that must not pass as silence.
+pub(super) fn amount(value: Option<&str>, currency: Option<&str>) -> Result<Option<StatedAmount>, String> {
+    let value = value.map(str::trim).filter(|value| !value.is_empty());
+    let Some(value) = value else { return Ok(None) };
+    let decimal = decimal(value).ok_or_else(|| format!("the amount `{}` is no decimal number", shown(value)))?;
+    Ok(Some(StatedAmount { value: decimal, currency: currency.and_then(Currency::parse) }))
 }
 
 /// A decimal number, exactly. JSON numbers may carry an exponent (`1E+3`); it moves the point and
@@ -102,7 +106,10 @@ mod tests {
 
     #[test]
     fn amounts_are_exact_whatever_their_spelling() {
-        let printed = |value, currency| amount(Some(value), currency).map(|a| a.value_text());
+        let printed = |value, currency| match amount(Some(value), currency) {
+            Ok(amount) => amount.map(|a| a.value_text()),
+            Err(_) => Some("unreadable".to_owned()),
+        };
         for (value, currency, expected) in [
             ("19.5", Some("EUR"), Some("19.50")),
             ("1.990000", Some("EUR"), Some("1.99")),
@@ -112,9 +119,9 @@ mod tests {
             ("12e-1", Some("EUR"), Some("1.20")),
             ("10.00", None, Some("10")),
             ("8", Some("840"), Some("8.00")),
-            ("1e99", Some("EUR"), None),
-            ("1e", Some("EUR"), None),
-            ("12,50", Some("EUR"), None),
+            ("1e99", Some("EUR"), Some("unreadable")),
+            ("1e", Some("EUR"), Some("unreadable")),
+            ("12,50", Some("EUR"), Some("unreadable")),
             ("", Some("EUR"), None),
         ] {
             assert_eq!(printed(value, currency).as_deref(), expected, "{value} {currency:?}");

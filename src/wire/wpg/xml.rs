@@ -20,6 +20,8 @@ use super::Unreadable;
 pub const DEPTH_MAX: usize = 32;
 /// Most attributes of one element, namespace declarations included; real messages reach 9.
 pub const ATTRIBUTES_MAX: usize = 64;
+/// Most elements of one document; a payment has up to 200. Bounds the memory of a flood of `<a/>`.
+pub const ELEMENTS_MAX: usize = 100_000;
 /// Most namespace declarations in scope at once; real messages reach 3. Keeps look-ups constant.
 pub const NAMESPACES_MAX: usize = 16;
 
@@ -187,7 +189,7 @@ pub(super) fn shown(text: &str) -> String {
 pub(super) fn read(text: &str) -> Result<Document<'_>, Unreadable> {
     // The declaration may only come first; mails and copies put blanks before it.
     let text = text.trim_start();
-    if let Some(at) = text.find(is_not_xml_char) {
+    if let Some(at) = text.bytes().position(|b| b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r')) {
         return Err(refused("a control character", at));
     }
     let mut reader = Reader::from_str(text);
@@ -196,6 +198,7 @@ pub(super) fn read(text: &str) -> Result<Document<'_>, Unreadable> {
     let mut open: Vec<usize> = Vec::new();
     let mut scope: Vec<Declaration> = Vec::new();
     let mut is_done = false;
+    let mut elements = 0;
     loop {
         let from = reader.buffer_position() as usize;
         let event = reader.read_event().map_err(|error| refused(&shown(&error.to_string()), from))?;
@@ -207,6 +210,10 @@ pub(super) fn read(text: &str) -> Result<Document<'_>, Unreadable> {
                 }
                 if open.len() >= DEPTH_MAX {
                     return Err(refused(&format!("elements nested deeper than {DEPTH_MAX}"), from));
+                }
+                elements += 1;
+                if elements > ELEMENTS_MAX {
+                    return Err(refused(&format!("more than {ELEMENTS_MAX} elements"), from));
                 }
                 let is_empty = matches!(event, Event::Empty(_));
                 let tag = &text[from + 1..to - if is_empty { 2 } else { 1 }];

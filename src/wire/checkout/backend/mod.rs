@@ -17,6 +17,7 @@ mod error_code;
 mod order_details;
 mod reply;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
@@ -27,8 +28,8 @@ use super::fingerprint::{self, REQUEST_FINGERPRINT, SECRET};
 pub use super::reply::{reply_nok, reply_ok};
 use crate::core::account::Product;
 use crate::core::look::{Answer, Outcome, Query};
-use crate::core::message::Scheme;
-use crate::wire::form;
+use crate::core::message::{Authenticity, Dialect, Format, Message, Scheme};
+use crate::wire::form::{self, Charset, Form};
 use crate::words::id::GatewayOrderNumber;
 
 /// The only language the back end speaks.
@@ -84,7 +85,7 @@ pub fn generate_order_number(c: &Credentials<'_>) -> Request {
 pub fn answer(query: &Query, http_status: u16, body: &[u8]) -> Answer {
     let (outcome, transactions) = match query {
         Query::OrderDetails { gateway_order_number } => match reply::read(http_status, body) {
-            Ok(reply) => order_details::read(&reply, gateway_order_number),
+            Ok(reply) => order_details::read(&reply, Some(gateway_order_number)),
             Err(no_reply) => (no_reply.into(), Vec::new()),
         },
         Query::RequestId { .. }
@@ -98,6 +99,36 @@ pub fn answer(query: &Query, http_status: u16, body: &[u8]) -> Answer {
     };
     let digest = (!body.is_empty()).then(|| fingerprint::to_hex(&Sha256::digest(body)));
     Answer { query: query.clone(), outcome, transactions, digest }
+}
+
+/// Whether a form is a reply of the back end rather than a confirmation: it has a `status` and no `paymentState`.
+pub fn is_reply(body: &[u8]) -> bool {
+    Form::read(body, &reply::LIMITS, Charset::Utf8OrLatin1)
+        .is_ok_and(|form| form.get("status").is_some() && form.get("paymentState").is_none())
+}
+
+/// Reads a reply that was kept as a file, for people: whatever order it is about, with nothing that vouches for it.
+pub fn decode_reply(body: &[u8]) -> Result<Message, NoReply> {
+    let reply = reply::read(200, body)?;
+    let error_code = reply.error_codes().first().map(|code| form::shown(code));
+    let transactions = match order_details::read(&reply, None) {
+        (Outcome::Unavailable { why, .. }, _) if error_code.is_none() => return Err(NoReply::Unavailable { why }),
+        (_, transactions) => transactions,
+    };
+    Ok(Message {
+        dialect: Dialect::Checkout,
+        format: Format::Form,
+        authenticity: Authenticity::Unverifiable {
+            scheme: None,
+            reason: Some("replies are unsigned: only the connection they came over vouches for them".to_owned()),
+        },
+        transactions,
+        payment_state: None,
+        gateway_order_number: reply.form.get("order.1.orderNumber").map(form::shown),
+        custom: BTreeMap::new(),
+        unverified: BTreeMap::new(),
+        error_code,
+    })
 }
 
 /// Reads the answer to generateOrderNumber.

@@ -23,8 +23,8 @@ use jiff::tz::TimeZone;
 /// included (fact sheet f).
 const ZONE: &str = "Europe/Vienna";
 
-/// Reads the reply to getOrderDetails for one order number.
-pub fn read(reply: &Reply, asked: &GatewayOrderNumber) -> (Outcome, Vec<Transaction>) {
+/// Reads the reply to getOrderDetails for one order number; without one, for whatever order it is about.
+pub fn read(reply: &Reply, asked: Option<&GatewayOrderNumber>) -> (Outcome, Vec<Transaction>) {
     if let Some(obstacle) = reply.obstacle() {
         return (obstacle.into(), Vec::new());
     }
@@ -47,11 +47,11 @@ fn unreadable(why: String) -> (Outcome, Vec<Transaction>) {
 }
 
 /// An order without an order object: rejected for good only if the status and every code say so.
-fn undecided_or_rejected(reply: &Reply, asked: &GatewayOrderNumber) -> Transaction {
+fn undecided_or_rejected(reply: &Reply, asked: Option<&GatewayOrderNumber>) -> Transaction {
     let codes = reply.error_codes();
     let declined = reply.status == 2 && !codes.is_empty() && codes.iter().all(|code| class(code) == Class::Declined);
     Transaction {
-        transaction_id: Some(format!("order:{asked}")),
+        transaction_id: asked.map(|number| format!("order:{number}")),
         transaction_type: Some("order".to_owned()),
         transaction_state: Some(if declined { "rejected" } else { "unresolved" }.to_owned()),
         statuses: codes
@@ -64,7 +64,7 @@ fn undecided_or_rejected(reply: &Reply, asked: &GatewayOrderNumber) -> Transacti
 
 type Object<'a> = BTreeMap<&'a str, &'a str>;
 
-fn order(reply: &Reply, asked: &GatewayOrderNumber) -> Result<Vec<Transaction>, String> {
+fn order(reply: &Reply, asked: Option<&GatewayOrderNumber>) -> Result<Vec<Transaction>, String> {
     let mut order = Object::new();
     let mut payments: BTreeMap<u32, Object<'_>> = BTreeMap::new();
     let mut credits: BTreeMap<u32, Object<'_>> = BTreeMap::new();
@@ -79,7 +79,7 @@ fn order(reply: &Reply, asked: &GatewayOrderNumber) -> Result<Vec<Transaction>, 
         }
     }
     let number = number(&order, "order.1", "orderNumber")?;
-    if number != asked.as_str() {
+    if let Some(asked) = asked.filter(|asked| asked.as_str() != number) {
         return Err(format!("it is about order {number}, not about {asked}"));
     }
     let zone = TimeZone::get(ZONE).map_err(|_| format!("this system has no time zone {ZONE}"))?;

@@ -1,0 +1,202 @@
+//! What comes in from the shop: submissions and the gateway's responses to them.
+
+use sha2::{Digest, Sha256};
+
+use crate::core::account::Contract;
+use crate::core::message::{Dialect, Transaction};
+use crate::core::record::{Event, ResponseOutcome};
+use crate::core::submission::Submission;
+use crate::engine::{Engine, Refusal, Responded, ResponseSeen, ResponseWhat, Submitted, books};
+use crate::store::{Draft, Fault, Table};
+use crate::wire;
+use crate::words::id::PaymentNumber;
+use crate::words::time::Now;
+
+/// Methods whose `credit` may be negative: a discount on an invoice (fact sheet wpg d.1).
+const INVOICE_METHODS: [&str; 4] = ["ratepay-invoice", "payolution-inv", "payolution-b2b", "wd-payment-invoice"];
+/// Transactions of one message or answer that are journaled; no genuine one comes near.
+pub const TRANSACTIONS_MAX: usize = 200;
+
+impl Refusal {
+    pub fn new(field: &str, error: impl Into<String>, hint: &str) -> Refusal {
+        let hint = (!hint.is_empty()).then(|| hint.to_owned());
+        Refusal { error: error.into(), field: Some(field.to_owned()), hint }
+    }
+}
+
+/// SHA-256 in lower-case hex.
+pub fn digest(body: &[u8]) -> String {
+    Sha256::digest(body).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// A transaction without what the journal must not hold: custom fields may name people.
+pub fn allow_listed(mut transaction: Transaction) -> Transaction {
+    transaction.custom_fields.retain(|name, _| name == "securityCriteria");
+    transaction
+}
+
+impl Engine {
+    /// Keeps a submission. Once the draft is committed, the payment is never forgotten.
+    pub fn submit(&self, draft: &mut Draft, submission: Submission, now: Now) -> Result<Submitted, Fault> {
+        if let Err(refusal) = self.acceptable(&submission) {
+            return Ok(Submitted::Refused(refusal));
+        }
+        let (merchant, request_id) = (submission.merchant.clone(), submission.request_id.clone());
+        let found = books::by_request(draft, &merchant, request_id.as_str())?;
+        let kept = match found {
+            Some(number) => Some(books::payment_at(draft, number)?),
+            None => None,
+        };
+        if let Some(gateway) = &submission.gateway_order_number
+            && let Some(owner) = books::by_gateway_order(draft, &merchant, gateway.as_str())?
+            && Some(owner) != found
+        {
+            let error = format!("gateway order number {gateway} belongs to another request");
+            let hint = "each payment needs its own number from generateOrderNumber";
+            return Ok(Submitted::Refused(Refusal::new("gateway_order_number", error, hint)));
+        }
+        match kept {
+            Some(payment) => match &payment.submission {
+                Some(first) if first.same_content(&submission) => {
+                    let number = payment.number;
+                    match (&first.gateway_order_number, submission.gateway_order_number) {
+                        (None, Some(gateway_order_number)) => {
+                            self.record(draft, Event::Amended { number, gateway_order_number }, now)?;
+                            Ok(Submitted::Amended { number })
+                        }
+                        _ => Ok(Submitted::Same { number }),
+                    }
+                }
+                Some(first) => {
+                    let (field, offered) = difference(first, &submission);
+                    let number = payment.number;
+                    // The same conflict again is no news, and a loop in a shop must not fill the journal.
+                    let what = format!("submitted again with another {field}: {offered}");
+                    let is_known = payment.discrepancies.iter().any(|d| d.what == what);
+                    if !is_known {
+                        self.record(draft, Event::Conflicted { number, field: field.to_owned(), offered }, now)?;
+                    }
+                    Ok(Submitted::Conflict { number, field })
+                }
+                None => self.keep(draft, payment.number, submission, now),
+            },
+            None => {
+                let number = PaymentNumber(books::next_number(draft, Table::Payments)?);
+                self.keep(draft, number, submission, now)
+            }
+        }
+    }
+
+    fn keep(
+        &self,
+        draft: &mut Draft,
+        number: PaymentNumber,
+        submission: Submission,
+        now: Now,
+    ) -> Result<Submitted, Fault> {
+        let was_announced = self.was_announced(draft, &submission)?;
+        self.record(draft, Event::Submitted { number, submission: Box::new(submission), was_announced }, now)?;
+        Ok(Submitted::Created { number })
+    }
+
+    /// What a submission must be, beyond what its types already say.
+    fn acceptable(&self, submission: &Submission) -> Result<(), Refusal> {
+        let Some(account) = self.policy.accounts.get(&submission.merchant) else {
+            let known: Vec<&str> = self.policy.accounts.keys().map(|m| m.as_str()).collect();
+            let error = format!("merchant account `{}` is not configured", submission.merchant);
+            return Err(Refusal::new("merchant", error, &format!("configured are: {}", known.join(", "))));
+        };
+        let kind = submission.transaction_type.as_deref();
+        match &account.contract {
+            Contract::Wpg(_) if kind.is_none() => {
+                return Err(Refusal::new(
+                    "transaction_type",
+                    "is missing",
+                    "wpg submissions name their transaction type, such as `debit`",
+                ));
+            }
+            Contract::Wpg(_) if submission.gateway_order_number.is_some() => {
+                return Err(Refusal::new("gateway_order_number", "is for checkout accounts only", "leave it out"));
+            }
+            Contract::Wpg(_) | Contract::Checkout(_) => {}
+        }
+        if let Some(gateway) = &submission.gateway_order_number {
+            let text = gateway.as_str();
+            let fits = text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+            if !fits {
+                return Err(Refusal::new(
+                    "gateway_order_number",
+                    "is not a number of 1 to 9 digits",
+                    "send what generateOrderNumber gave",
+                ));
+            }
+        }
+        if submission.amount.is_negative() {
+            let invoice = submission.payment_method.as_deref().is_some_and(|m| INVOICE_METHODS.contains(&m));
+            if !(kind == Some("credit") && invoice) {
+                let hint = "only the `credit` of an invoice method may be negative";
+                return Err(Refusal::new("amount", "is negative", hint));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what the gateway answered the shop: a hint with ids, never a fact.
+    pub fn respond(&self, draft: &mut Draft, response: ResponseSeen, now: Now) -> Result<Responded, Fault> {
+        let Some(account) = self.policy.accounts.get(&response.merchant) else {
+            let error = format!("merchant account `{}` is not configured", response.merchant);
+            return Ok(Responded::Refused(Refusal::new("merchant", error, "")));
+        };
+        let Some(number) = books::by_request(draft, &response.merchant, response.request_id.as_str())? else {
+            return Ok(Responded::UnknownRequest);
+        };
+        let (outcome, http_status, digest, transactions) = match &response.what {
+            ResponseWhat::NotSent => (ResponseOutcome::NotSent, None, None, Vec::new()),
+            ResponseWhat::OutcomeUnknown => (ResponseOutcome::Unknown, None, None, Vec::new()),
+            ResponseWhat::Answered { http_status, body } => {
+                let transactions = match account.dialect() {
+                    // An unreadable response says nothing; its digest is kept all the same.
+                    Dialect::Wpg => {
+                        wire::wpg::decode(body.as_bytes(), None).map(|m| m.transactions).unwrap_or_default()
+                    }
+                    Dialect::Checkout => Vec::new(),
+                };
+                (ResponseOutcome::Answered, Some(*http_status), Some(self::digest(body.as_bytes())), transactions)
+            }
+        };
+        let transactions = transactions.into_iter().take(TRANSACTIONS_MAX).map(allow_listed).collect();
+        self.record(draft, Event::Responded { number, outcome, http_status, digest, transactions }, now)?;
+        Ok(Responded::Kept { number })
+    }
+}
+
+/// The first field in which two submissions differ, and what the second says.
+fn difference(first: &Submission, second: &Submission) -> (&'static str, String) {
+    let text = |v: &Option<String>| v.clone().unwrap_or_else(|| "null".into());
+    let id = |v: Option<String>| v.unwrap_or_else(|| "null".into());
+    if first.amount.currency() != second.amount.currency() {
+        ("currency", second.amount.currency().to_string())
+    } else if first.amount != second.amount {
+        ("amount", second.amount.to_string())
+    } else if first.order_number != second.order_number {
+        ("order_number", id(second.order_number.as_ref().map(ToString::to_string)))
+    } else if first.transaction_type != second.transaction_type {
+        ("transaction_type", text(&second.transaction_type))
+    } else if first.payment_method != second.payment_method {
+        ("payment_method", text(&second.payment_method))
+    } else if first.parent_transaction_id != second.parent_transaction_id {
+        ("parent_transaction_id", id(second.parent_transaction_id.as_ref().map(ToString::to_string)))
+    } else if first.gateway_order_number != second.gateway_order_number && second.gateway_order_number.is_some() {
+        ("gateway_order_number", id(second.gateway_order_number.as_ref().map(ToString::to_string)))
+    } else if first.captures_due != second.captures_due {
+        ("captures_due", id(second.captures_due.map(|t| t.to_string())))
+    } else if first.resolver_category != second.resolver_category {
+        ("resolver_category", text(&second.resolver_category))
+    } else if first.periodic != second.periodic {
+        ("periodic", text(&second.periodic))
+    } else if first.basket != second.basket {
+        ("basket", "another basket".into())
+    } else {
+        ("custom_fields", "other custom fields".into())
+    }
+}

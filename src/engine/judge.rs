@@ -1,0 +1,362 @@
+//! Notifications: kept first, thanked second, judged third.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::account::{Account, Contract};
+use crate::core::identity::strip_suffix;
+use crate::core::message::{Authenticity, Dialect, Message, PaymentState, Scheme, Transaction};
+use crate::core::record::{Event, Notified, Weight};
+use crate::core::submission::Submission;
+use crate::engine::intake::{TRANSACTIONS_MAX, allow_listed, digest};
+use crate::engine::{Engine, Incoming, Judged, Kept, books, route};
+use crate::store::{Draft, Fault, Table, View};
+use crate::wire;
+use crate::words::id::{GatewayOrderNumber, MerchantName, PaymentNumber, RequestId};
+use crate::words::time::Now;
+
+/// Row of `Table::Meta` with the ring's next slot.
+const RING_NEXT: &[u8] = b"ring_next";
+
+/// What is kept with a body until it is judged, and afterwards.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Envelope {
+    pub merchant: MerchantName,
+    pub way: String,
+    pub content_type: Option<String>,
+    pub kept: Now,
+    /// Ring only: the request-id it names, and why it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
+}
+
+/// An envelope and the untouched body in one row: the envelope's length (u32), itself, the body.
+pub fn pack(envelope: &Envelope, body: &[u8]) -> Result<Vec<u8>, Fault> {
+    let head =
+        serde_json::to_vec(envelope).map_err(|why| Fault::Broken(format!("an envelope can't be written: {why}")))?;
+    let length = u32::try_from(head.len()).map_err(|_| Fault::Broken("an envelope of 4 GiB".into()))?;
+    let mut row = length.to_be_bytes().to_vec();
+    row.extend_from_slice(&head);
+    row.extend_from_slice(body);
+    Ok(row)
+}
+
+/// Takes such a row apart.
+pub fn unpack<'r>(table: Table, key: &[u8], row: &'r [u8]) -> Result<(Envelope, &'r [u8]), Fault> {
+    let damaged = |why: &str| Fault::damaged(table, key, why);
+    let (length, rest) = row.split_first_chunk::<4>().ok_or_else(|| damaged("shorter than its own length"))?;
+    let length = u32::from_be_bytes(*length) as usize;
+    let (head, body) = rest.split_at_checked(length).ok_or_else(|| damaged("shorter than its envelope"))?;
+    Ok((books::parse(table, key, head)?, body))
+}
+
+/// Where a judged message goes.
+enum Destination {
+    Journal { number: PaymentNumber, request_id: RequestId },
+    Ring { request_id: Option<String>, remark: String },
+}
+
+impl Engine {
+    /// Keeps a notification. Once the draft is committed, the sender may forget it.
+    pub fn receive(&self, draft: &mut Draft, incoming: Incoming, now: Now) -> Result<Kept, Fault> {
+        let arrival = books::next_number(draft, Table::Inbox)?;
+        let oldest = match draft.range(Table::Inbox, &[], &[], 1)?.first() {
+            Some((key, _)) => books::as_u64(Table::Inbox, key, key)?,
+            None => arrival,
+        };
+        if arrival - oldest >= self.policy.keeping.inbox_max_rows {
+            return Ok(Kept::Full);
+        }
+        let envelope = Envelope {
+            merchant: incoming.merchant,
+            way: incoming.way.to_owned(),
+            content_type: incoming.content_type.map(|text| text.chars().take(200).collect()),
+            kept: now,
+            request_id: None,
+            remark: None,
+        };
+        draft.put(Table::Inbox, arrival.to_be_bytes().to_vec(), pack(&envelope, &incoming.body)?);
+        Ok(Kept::Kept { arrival })
+    }
+
+    /// Judges kept notifications, oldest first, at most `limit`.
+    pub fn judge(&self, draft: &mut Draft, limit: usize, now: Now) -> Result<Judged, Fault> {
+        let rows = draft.range(Table::Inbox, &[], &[], limit.saturating_add(1))?;
+        let more = rows.len() > limit;
+        let mut judged = 0;
+        for (key, row) in rows.into_iter().take(limit) {
+            let (envelope, body) = unpack(Table::Inbox, &key, &row)?;
+            self.judge_one(draft, &envelope, body, now)?;
+            draft.delete(Table::Inbox, key);
+            judged += 1;
+        }
+        Ok(Judged { judged, more })
+    }
+
+    fn judge_one(&self, draft: &mut Draft, envelope: &Envelope, body: &[u8], now: Now) -> Result<(), Fault> {
+        let Some(account) = self.policy.accounts.get(&envelope.merchant) else {
+            return self.to_ring(draft, envelope, body, None, "the merchant account is not configured any more");
+        };
+        // A reader that panics on some body would stop judging for good: to the ring with it.
+        let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.read(account, body)));
+        let message = match read {
+            Ok(Ok(message)) => message,
+            Ok(Err(why)) => return self.to_ring(draft, envelope, body, None, &why),
+            Err(_) => return self.to_ring(draft, envelope, body, None, "the reader panicked"),
+        };
+        let parts = self.parts(account, &message);
+        if parts.is_empty() {
+            return self.to_ring(draft, envelope, body, None, "it speaks of no transaction");
+        }
+        let digest = digest(body);
+        for (transaction, request_id) in parts {
+            let weight = self.weigh(account, &message, transaction.as_ref());
+            match self.destination(
+                draft,
+                account,
+                &message,
+                transaction.as_ref(),
+                request_id.as_deref(),
+                (weight, &digest),
+            )? {
+                Destination::Ring { request_id, remark } => {
+                    self.to_ring(draft, envelope, body, request_id.as_deref(), &remark)?;
+                }
+                Destination::Journal { number, request_id } => {
+                    let notified = Notified {
+                        number,
+                        merchant: envelope.merchant.clone(),
+                        request_id,
+                        way: envelope.way.clone(),
+                        kept: envelope.kept,
+                        digest: digest.clone(),
+                        bytes: body.len() as u64,
+                        format: message.format,
+                        scheme: message.authenticity.scheme(),
+                        weight,
+                        remark: remark(&message.authenticity),
+                        transactions: transaction.into_iter().map(allow_listed).collect(),
+                        payment_state: message.payment_state,
+                        gateway_order_number: matches!(weight, Weight::Fact | Weight::SignedHint)
+                            .then(|| {
+                                message.gateway_order_number.as_deref().and_then(|n| GatewayOrderNumber::new(n).ok())
+                            })
+                            .flatten(),
+                        error_code: message.error_code.clone(),
+                    };
+                    let sequence = self.record(draft, Event::Notified(Box::new(notified)), now)?;
+                    draft.put(Table::Bodies, sequence.to_be_bytes().to_vec(), pack(envelope, body)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a body with the account's own key, or with the sibling's whose merchant account it names.
+    fn read(&self, account: &Account, body: &[u8]) -> Result<Message, String> {
+        let key = self.keys.get(&account.name);
+        match &account.contract {
+            Contract::Wpg(wpg) => {
+                let message = wire::wpg::decode(body, key).map_err(|why| why.to_string())?;
+                let named = message.transactions.first().and_then(|t| t.merchant_account_id.as_deref());
+                let is_own = |ids: &[String]| named.is_some_and(|id| ids.iter().any(|own| own == id));
+                if is_own(&wpg.merchant_account_ids) || message.authenticity.is_verified() {
+                    return Ok(message);
+                }
+                let sibling = route::family(&self.policy, account).into_iter().find(
+                    |member| matches!(&member.contract, Contract::Wpg(theirs) if is_own(&theirs.merchant_account_ids)),
+                );
+                match sibling {
+                    Some(sibling) => {
+                        wire::wpg::decode(body, self.keys.get(&sibling.name)).map_err(|why| why.to_string())
+                    }
+                    None => Ok(message),
+                }
+            }
+            Contract::Checkout(checkout) => {
+                let reading = wire::checkout::Reading {
+                    algorithm: Some(checkout.algorithm),
+                    secret: key.map(|k| k.secret_bytes()),
+                    own_id_parameter: Some(&checkout.own_id_parameter),
+                };
+                wire::checkout::decode(body, &reading).map_err(|why| why.to_string())
+            }
+        }
+    }
+
+    /// The transactions of a message, each with the request-id it names; a `checkout` message without
+    /// one still names its own id.
+    fn parts(&self, account: &Account, message: &Message) -> Vec<(Option<Transaction>, Option<String>)> {
+        let own_id = match &account.contract {
+            Contract::Checkout(checkout) => {
+                let name = &checkout.own_id_parameter;
+                message.custom.get(name).or_else(|| message.unverified.get(name)).map(|id| id.trim().to_owned())
+            }
+            Contract::Wpg(_) => None,
+        };
+        if message.transactions.is_empty() {
+            return own_id.into_iter().map(|id| (None, Some(id))).collect();
+        }
+        let transactions = message.transactions.iter().take(TRANSACTIONS_MAX);
+        transactions.map(|t| (Some(t.clone()), t.request_id.clone().or_else(|| own_id.clone()))).collect()
+    }
+
+    /// How far a message may change the books: the scheme pinned for its account must have verified
+    /// it, cover every field we use, and identity must agree.
+    fn weigh(&self, account: &Account, message: &Message, transaction: Option<&Transaction>) -> Weight {
+        let scheme = match &message.authenticity {
+            Authenticity::Refuted { .. } => return Weight::Refuted,
+            Authenticity::Unverifiable { .. } => return Weight::Hint,
+            Authenticity::Verified { scheme, .. } => *scheme,
+        };
+        match &account.contract {
+            Contract::Wpg(wpg) => {
+                let names_us = transaction.is_some_and(|t| route::names_our_account(&self.policy, account, t));
+                if !names_us {
+                    return Weight::Hint;
+                }
+                match (scheme, wpg.scheme) {
+                    (Scheme::JsonSigned, Some(Scheme::JsonSigned)) | (Scheme::XmlDsig, Some(Scheme::XmlDsig)) => {
+                        Weight::Fact
+                    }
+                    // The signature does not cover the money (fact sheet wpg b.4).
+                    (Scheme::NvpV1 | Scheme::NvpV2, Some(Scheme::NvpV1 | Scheme::NvpV2)) => Weight::SignedHint,
+                    _ => Weight::Hint,
+                }
+            }
+            Contract::Checkout(checkout) => match message.payment_state {
+                Some(PaymentState::Success | PaymentState::Pending) if scheme == checkout.algorithm => {
+                    // Plain digests can be extended and are of the past: the gateway's books confirm them.
+                    if scheme == Scheme::HmacSha512 { Weight::Fact } else { Weight::SignedHint }
+                }
+                _ => Weight::Hint,
+            },
+        }
+    }
+
+    fn destination(
+        &self,
+        draft: &Draft,
+        account: &Account,
+        message: &Message,
+        transaction: Option<&Transaction>,
+        request_id: Option<&str>,
+        (weight, digest): (Weight, &str),
+    ) -> Result<Destination, Fault> {
+        let is_signed = matches!(weight, Weight::Fact | Weight::SignedHint);
+        let found = match account.dialect() {
+            Dialect::Wpg => match transaction {
+                Some(transaction) => route::route(draft, &self.policy, account, transaction)?.map(route::Match::number),
+                None => None,
+            },
+            Dialect::Checkout => match request_id {
+                Some(id) => books::by_request(draft, &account.name, id)?,
+                None => None,
+            },
+        };
+        let id = request_id.and_then(|id| RequestId::new(strip_suffix(id).unwrap_or(id)).ok());
+        let Some(number) = found else {
+            return Ok(match (is_signed, id) {
+                (true, Some(request_id)) => {
+                    let number = PaymentNumber(books::next_number(draft, Table::Payments)?);
+                    Destination::Journal { number, request_id }
+                }
+                _ => {
+                    let remark = format!("{}, for a request nobody submitted", message.authenticity.verdict());
+                    Destination::Ring { request_id: request_id.map(str::to_owned), remark }
+                }
+            });
+        };
+        let payment = books::payment_at(draft, number)?;
+        // A genuine message can be replayed for ever: repeats share the allowance of the unproven.
+        let spends = !is_signed || payment.digests.iter().any(|seen| seen == digest);
+        let allowance = self.policy.keeping.unverified_max_per_request;
+        if spends && payment.unverified >= allowance {
+            let remark = format!("more than {allowance} unproven messages for this request");
+            return Ok(Destination::Ring { request_id: Some(payment.request_id.to_string()), remark });
+        }
+        Ok(Destination::Journal { number, request_id: payment.request_id })
+    }
+
+    /// Puts a message into the ring. Durable until its slot is used again.
+    fn to_ring(
+        &self,
+        draft: &mut Draft,
+        envelope: &Envelope,
+        body: &[u8],
+        request_id: Option<&str>,
+        remark: &str,
+    ) -> Result<(), Fault> {
+        let next = match draft.get(Table::Meta, RING_NEXT)? {
+            Some(bytes) => books::as_u64(Table::Meta, RING_NEXT, &bytes)?,
+            None => 0,
+        };
+        let slot = next % self.policy.keeping.ring_slots.max(1);
+        let key = slot.to_be_bytes().to_vec();
+        if let Some(row) = draft.get(Table::Ring, &key)? {
+            let (old, _) = unpack(Table::Ring, &key, &row)?;
+            if let Some(id) = old.request_id {
+                let index = books::text_key(&old.merchant, &id);
+                if draft.get(Table::RingByRequest, &index)?.as_deref() == Some(&key) {
+                    draft.delete(Table::RingByRequest, index);
+                }
+            }
+        }
+        let request_id = request_id.and_then(|id| RequestId::new(id).ok()).map(String::from);
+        let remark: String = remark.chars().filter(|c| !c.is_control()).take(200).collect();
+        let envelope = Envelope { request_id: request_id.clone(), remark: Some(remark), ..envelope.clone() };
+        draft.put(Table::Ring, key.clone(), pack(&envelope, body)?);
+        if let Some(id) = request_id {
+            draft.put(Table::RingByRequest, books::text_key(&envelope.merchant, &id), key);
+        }
+        draft.put(Table::Meta, RING_NEXT.to_vec(), (next + 1).to_be_bytes().to_vec());
+        if envelope.remark.as_deref().is_some_and(|r| r.starts_with("refuted")) {
+            self.count_forgery(draft, &envelope.merchant)?;
+        }
+        Ok(())
+    }
+
+    /// Forged messages for unknown payments are counted here and journaled at most once a minute.
+    fn count_forgery(&self, draft: &mut Draft, merchant: &MerchantName) -> Result<(), Fault> {
+        let key = forged_key(merchant);
+        let count = match draft.get(Table::Meta, &key)? {
+            Some(bytes) => books::as_u64(Table::Meta, &key, &bytes)?,
+            None => 0,
+        };
+        draft.put(Table::Meta, key, (count + 1).to_be_bytes().to_vec());
+        Ok(())
+    }
+
+    /// Journals what was counted since the last time.
+    pub(super) fn journal_forgeries(&self, draft: &mut Draft, now: Now) -> Result<(), Fault> {
+        for merchant in self.policy.accounts.keys() {
+            let key = forged_key(merchant);
+            let Some(bytes) = draft.get(Table::Meta, &key)? else { continue };
+            let count = books::as_u64(Table::Meta, &key, &bytes)?;
+            draft.delete(Table::Meta, key);
+            self.record(draft, Event::Forged { merchant: merchant.clone(), count }, now)?;
+        }
+        Ok(())
+    }
+
+    /// Whether an unauthenticated message for a submission's request-id lies in the ring.
+    pub(super) fn was_announced(&self, draft: &Draft, submission: &Submission) -> Result<bool, Fault> {
+        let index = books::text_key(&submission.merchant, submission.request_id.as_str());
+        Ok(draft.get(Table::RingByRequest, &index)?.is_some())
+    }
+}
+
+fn forged_key(merchant: &MerchantName) -> Vec<u8> {
+    format!("forged/{merchant}").into_bytes()
+}
+
+fn remark(authenticity: &Authenticity) -> Option<String> {
+    match authenticity {
+        Authenticity::Verified { .. } => None,
+        Authenticity::Refuted { reason, .. } => Some(reason.chars().filter(|c| !c.is_control()).take(200).collect()),
+        Authenticity::Unverifiable { reason, .. } => {
+            reason.as_ref().map(|r| r.chars().filter(|c| !c.is_control()).take(200).collect())
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Looks: what is due, what to ask, and what came of it.
+
+use crate::core::account::{Contract, Wpg};
+use crate::core::identity::suffixes_to_ask;
+use crate::core::look::{Answer, Look, Query};
+use crate::core::payment::Payment;
+use crate::core::record::Event;
+use crate::core::schedule::Phase;
+use crate::engine::books::{self, DueRow, Lane};
+use crate::engine::intake::{TRANSACTIONS_MAX, allow_listed};
+use crate::engine::{Engine, settle};
+use crate::store::{Draft, Fault, Table, View};
+use crate::words::id::{MerchantName, PaymentNumber, RequestId, TransactionId};
+use crate::words::time::{Now, Timestamp};
+
+/// Questions of one look.
+const QUERIES_MAX: usize = 8;
+/// Rows of the due index passed over in one reading, because their lanes are busy or stopped.
+const DUE_SCAN_MAX_ROWS: usize = 20_000;
+const DUE_PAGE_ROWS: usize = 256;
+
+impl Engine {
+    /// The looks that are due: payments never looked at before the backlog, oldest first in each; at
+    /// most `limit`, without those `skip` names (in flight, lane busy or stopped).
+    ///
+    /// One in four goes to the backlog while it waits, so that a flood of new payments can't starve it.
+    pub fn due(
+        &self,
+        view: &dyn View,
+        now: Now,
+        limit: usize,
+        skip: &dyn Fn(PaymentNumber, &MerchantName) -> bool,
+    ) -> Result<Vec<Look>, Fault> {
+        let backlog = self.due_in(view, Lane::Backlog, now, limit, skip)?;
+        let reserved = backlog.len().min(limit.div_ceil(4));
+        let mut looks = self.due_in(view, Lane::First, now, limit - reserved.min(limit), skip)?;
+        let room = limit - looks.len();
+        looks.extend(backlog.into_iter().take(room));
+        Ok(looks)
+    }
+
+    fn due_in(
+        &self,
+        view: &dyn View,
+        lane: Lane,
+        now: Now,
+        limit: usize,
+        skip: &dyn Fn(PaymentNumber, &MerchantName) -> bool,
+    ) -> Result<Vec<Look>, Fault> {
+        let mut looks = Vec::new();
+        let (mut from, to) = books::due_range(lane, now.steady);
+        let mut scanned = 0;
+        while looks.len() < limit && scanned < DUE_SCAN_MAX_ROWS {
+            let rows = view.range(Table::Due, &from, &to, DUE_PAGE_ROWS)?;
+            let Some((last, _)) = rows.last() else { break };
+            from = [last.as_slice(), &[0]].concat();
+            scanned += rows.len();
+            for (key, bytes) in &rows {
+                let row: DueRow = books::parse(Table::Due, key, bytes)?;
+                let (_, number) = books::due_parts(key)?;
+                if looks.len() >= limit || skip(number, &row.merchant) {
+                    continue;
+                }
+                let payment = books::payment_at(view, number)?;
+                if let Some(look) = self.look(&payment) {
+                    looks.push(look);
+                }
+            }
+        }
+        Ok(looks)
+    }
+
+    /// When the next look is due (steady clock); `None`: nothing is scheduled.
+    pub fn next_due(&self, view: &dyn View) -> Result<Option<Timestamp>, Fault> {
+        let mut next: Option<Timestamp> = None;
+        for lane in [Lane::First, Lane::Backlog, Lane::Time] {
+            let rows = view.range(Table::Due, &[lane as u8], &[lane as u8 + 1], 1)?;
+            if let Some((key, _)) = rows.first() {
+                let at = books::due_parts(key)?.0;
+                next = Some(next.map_or(at, |n| n.min(at)));
+            }
+        }
+        Ok(next)
+    }
+
+    /// The look a payment needs; `None` where nobody can be asked.
+    pub fn look(&self, payment: &Payment) -> Option<Look> {
+        let account = self.policy.accounts.get(&payment.merchant)?;
+        let next = payment.next.as_ref()?;
+        if next.phase == Phase::HandOver || !settle::can_ask(account, payment) {
+            return None;
+        }
+        let queries = match &account.contract {
+            Contract::Wpg(wpg) => wpg_queries(wpg, payment, next.phase.walks_family()),
+            Contract::Checkout(_) => payment
+                .gateway_order_number
+                .iter()
+                .chain(&payment.second_orders)
+                .take(QUERIES_MAX)
+                .map(|number| Query::OrderDetails { gateway_order_number: number.clone() })
+                .collect(),
+        };
+        Some(Look {
+            number: payment.number,
+            merchant: payment.merchant.clone(),
+            request_id: payment.request_id.clone(),
+            queries,
+            is_first: payment.watch.looks == 0 && payment.watch.failures == 0,
+            reason: next.why.clone(),
+        })
+    }
+
+    /// What a look found.
+    pub fn answered(&self, draft: &mut Draft, look: &Look, answers: &[Answer], now: Now) -> Result<(), Fault> {
+        // Between the question and its answer the payment can't vanish, but a demo store may be reset.
+        if books::payment(draft, look.number)?.is_none() {
+            return Ok(());
+        }
+        let answers = answers.iter().map(|answer| {
+            let transactions = answer.transactions.iter().take(TRANSACTIONS_MAX).cloned().map(allow_listed).collect();
+            Answer { transactions, ..answer.clone() }
+        });
+        self.record(draft, Event::Looked { number: look.number, answers: answers.collect() }, now)?;
+        Ok(())
+    }
+
+    /// A merchant account's lane is stopped by its gateway, or works again (`why` is `None`). No news
+    /// is no record.
+    pub fn lane(&self, draft: &mut Draft, merchant: &MerchantName, why: Option<&str>, now: Now) -> Result<(), Fault> {
+        let stopped = books::firing(draft, &format!("lane/{merchant}"))?;
+        if stopped.is_some() == why.is_some() {
+            return Ok(());
+        }
+        let why = why.map(|text| text.chars().take(200).collect());
+        self.record(draft, Event::Lane { merchant: merchant.clone(), why }, now)?;
+        Ok(())
+    }
+
+    /// Brings the next look forward to now, for a person. The id is an order number, a request-id or a
+    /// transaction-id; returns the payments it names that can be asked about.
+    pub fn ask(&self, draft: &mut Draft, id: &str, now: Now) -> Result<Vec<PaymentNumber>, Fault> {
+        let mut asked = Vec::new();
+        for number in self.find(draft, id)? {
+            let payment = books::payment_at(draft, number)?;
+            let Some(account) = self.policy.accounts.get(&payment.merchant) else { continue };
+            if settle::can_ask(account, &payment) {
+                self.record(draft, Event::Asked { number }, now)?;
+                asked.push(number);
+            }
+        }
+        Ok(asked)
+    }
+
+    /// The payments an order number, request-id, transaction-id or gateway order number names.
+    pub fn find(&self, view: &dyn View, id: &str) -> Result<Vec<PaymentNumber>, Fault> {
+        let id = id.trim();
+        let mut found: Vec<PaymentNumber> = Vec::new();
+        for merchant in self.policy.accounts.keys() {
+            found.extend(books::by_request(view, merchant, id)?);
+            found.extend(books::by_order(view, merchant, id)?);
+            found.extend(books::by_transaction(view, merchant, id)?);
+            found.extend(books::by_gateway_order(view, merchant, id)?);
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+}
+
+/// What to ask the Payment Gateway about a payment: one request where one can do; suffixed ids and
+/// the family only where the schedule says so.
+fn wpg_queries(wpg: &Wpg, payment: &Payment, walks_family: bool) -> Vec<Query> {
+    let Some(merchant_account_id) =
+        payment.merchant_account_id().or(wpg.merchant_account_ids.first().map(String::as_str)).map(str::to_owned)
+    else {
+        return Vec::new();
+    };
+    let ask = |request_id: RequestId| Query::RequestId { merchant_account_id: merchant_account_id.clone(), request_id };
+    let category =
+        payment.submission.as_ref().and_then(|s| s.resolver_category.clone()).or(wpg.resolver_category.clone());
+    let mut queries = vec![match category {
+        Some(category) => Query::Category { category, request_id: payment.request_id.clone() },
+        None => ask(payment.request_id.clone()),
+    }];
+    let method = payment.method.as_deref();
+    // A wire transfer is stored under suffixed ids only: the bare one alone would never be found.
+    if walks_family || method == Some("wiretransfer") {
+        let suffixed = suffixes_to_ask(method).iter().map(|suffix| format!("{}{suffix}", payment.request_id));
+        queries.extend(suffixed.filter_map(|id| RequestId::new(&id).ok()).map(&ask));
+    }
+    if walks_family {
+        let root = payment.known.iter().find_map(|k| k.transaction.group_transaction_id.as_deref());
+        let root = root.or_else(|| payment.known.first().map(|k| k.id.as_str()));
+        if let Some(root) = root.and_then(|id| TransactionId::new(id).ok()) {
+            queries.push(Query::Group { merchant_account_id: merchant_account_id.clone(), root });
+        }
+        for hinted in payment.hinted.iter().filter(|h| payment.known.iter().all(|k| k.id != h.transaction_id)) {
+            queries.push(Query::TransactionId {
+                merchant_account_id: hinted.merchant_account_id.clone().unwrap_or_else(|| merchant_account_id.clone()),
+                transaction_id: hinted.transaction_id.clone(),
+            });
+        }
+    }
+    queries.truncate(QUERIES_MAX);
+    queries
+}

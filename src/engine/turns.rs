@@ -1,0 +1,147 @@
+//! What time alone brings: starts, ticks, deaf intervals, tellings.
+
+use crate::core::alert::{Alert, Status, Telling};
+use crate::core::record::Event;
+use crate::engine::books::{self, Lane};
+use crate::engine::judge::unpack;
+use crate::engine::{Delivery, Engine};
+use crate::store::{Draft, Fault, Table, View};
+use crate::words::time::{Now, SignedDuration, later};
+
+/// Row of `Table::Meta`: when we last could hear.
+const HEARD: &[u8] = b"heard";
+/// Row of `Table::Meta`: SHA-256 of the policy that was journaled last.
+const POLICY: &[u8] = b"policy";
+/// A wall clock that moves this far against elapsed time has jumped.
+const CLOCK_JUMP: SignedDuration = SignedDuration::from_secs(5);
+/// Rows handled in one tick; the rest waits a minute.
+const TICK_MAX_ROWS: usize = 1_000;
+/// Expired bodies erased in one tick.
+const BODIES_MAX_ROWS: usize = 500;
+
+impl Engine {
+    /// To be called at every start, before anything else: journals the policy where it changed, and
+    /// ends the deaf interval since we last could hear.
+    pub fn started(&self, draft: &mut Draft, now: Now) -> Result<(), Fault> {
+        let policy = serde_json::to_vec(&self.policy)
+            .map_err(|why| Fault::Broken(format!("the policy can't be written: {why}")))?;
+        let digest = super::intake::digest(&policy).into_bytes();
+        if draft.get(Table::Meta, POLICY)?.as_deref() != Some(&digest) {
+            self.record(draft, Event::Policy { policy: Box::new(self.policy.clone()) }, now)?;
+            draft.put(Table::Meta, POLICY.to_vec(), digest);
+        }
+        if let Some(heard) = books::read::<Now>(draft, Table::Meta, HEARD)? {
+            self.deaf(draft, heard, now, "the daemon was not running")?;
+            self.notice_jump(draft, heard, now)?;
+        }
+        self.heard(draft, now)
+    }
+
+    fn heard(&self, draft: &mut Draft, now: Now) -> Result<(), Fault> {
+        books::write(draft, Table::Meta, HEARD.to_vec(), &now)
+    }
+
+    fn notice_jump(&self, draft: &mut Draft, before: Now, now: Now) -> Result<(), Fault> {
+        let by = now.wall.duration_since(before.wall) - now.steady.duration_since(before.steady);
+        if by.abs() > CLOCK_JUMP {
+            self.record(draft, Event::ClockJumped { by }, now)?;
+        }
+        Ok(())
+    }
+
+    /// We could not take anything between the two times (503s, a stop): what was sent then is lost.
+    pub fn deaf(&self, draft: &mut Draft, from: Now, to: Now, why: &str) -> Result<(), Fault> {
+        if to.steady <= from.steady {
+            return Ok(());
+        }
+        self.record(draft, Event::Deaf { from, to, why: why.chars().take(200).collect() }, to)?;
+        self.heard(draft, to)
+    }
+
+    /// What time alone brings: payments whose time is over, alerts that repeat or end, bodies that
+    /// expire, a jumped clock. To be called about once a minute.
+    pub fn tick(&self, draft: &mut Draft, now: Now) -> Result<(), Fault> {
+        if let Some(heard) = books::read::<Now>(draft, Table::Meta, HEARD)? {
+            self.notice_jump(draft, heard, now)?;
+        }
+        self.heard(draft, now)?;
+        let (from, to) = books::due_range(Lane::Time, now.steady);
+        for (key, _) in draft.range(Table::Due, &from, &to, TICK_MAX_ROWS)? {
+            let (_, number) = books::due_parts(&key)?;
+            self.record(draft, Event::TimeOver { number }, now)?;
+        }
+        self.journal_forgeries(draft, now)?;
+        for (key, bytes) in draft.range(Table::AlertsByKey, &[], &[], TICK_MAX_ROWS)? {
+            let number = books::as_u64(Table::AlertsByKey, &key, &bytes)?;
+            let Some(alert) = books::alert(draft, number)? else { continue };
+            if alert.ends_at.is_some_and(|end| now.steady >= end) {
+                self.record(draft, Event::Resolved { alert: number }, now)?;
+            } else if alert.ends_at.is_none() && now.steady >= later(alert.told_at, self.policy.alerts.repeat_after) {
+                self.record(draft, Event::Repeated { alert: number }, now)?;
+            }
+        }
+        self.expire_bodies(draft, now)
+    }
+
+    fn expire_bodies(&self, draft: &mut Draft, now: Now) -> Result<(), Fault> {
+        for (key, row) in draft.range(Table::Bodies, &[], &[], BODIES_MAX_ROWS)? {
+            let (envelope, _) = unpack(Table::Bodies, &key, &row)?;
+            if now.steady < later(envelope.kept.steady, self.policy.keeping.bodies_for) {
+                break;
+            }
+            draft.delete(Table::Bodies, key);
+        }
+        Ok(())
+    }
+
+    /// What must be sent now, oldest first.
+    pub fn deliveries(&self, view: &dyn View, now: Now, limit: usize) -> Result<Vec<Delivery>, Fault> {
+        let mut due = Vec::new();
+        for (key, bytes) in view.range(Table::Outbox, &[], &[], TICK_MAX_ROWS)? {
+            let telling: Telling = books::parse(Table::Outbox, &key, &bytes)?;
+            if telling.not_before > now.steady {
+                continue;
+            }
+            let alert = books::alert(view, telling.alert)?
+                .ok_or_else(|| Fault::damaged(Table::Alerts, &telling.alert.to_be_bytes(), "told, and missing"))?;
+            due.push(Delivery {
+                number: telling.number,
+                id: telling.id.clone(),
+                sink: telling.sink,
+                payload: payload(&telling, &alert),
+                attempts: telling.attempts,
+            });
+            if due.len() >= limit {
+                break;
+            }
+        }
+        Ok(due)
+    }
+
+    /// How sending went. An error is tried again, later each time.
+    pub fn delivered(
+        &self,
+        draft: &mut Draft,
+        number: u64,
+        outcome: Result<(), String>,
+        now: Now,
+    ) -> Result<(), Fault> {
+        if books::telling(draft, number)?.is_none() {
+            return Ok(());
+        }
+        let error = outcome.err().map(|text| text.chars().take(200).collect());
+        self.record(draft, Event::Told { telling: number, error }, now)?;
+        Ok(())
+    }
+}
+
+fn payload(telling: &Telling, alert: &Alert) -> serde_json::Value {
+    let mut payload = alert.json();
+    let event = match telling.status {
+        Status::Firing => "alert.firing",
+        Status::Resolved => "alert.resolved",
+    };
+    payload["event"] = event.into();
+    payload["delivery"] = telling.id.clone().into();
+    payload
+}
