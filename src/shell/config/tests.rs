@@ -171,3 +171,17 @@ fn credentials_of_systemd_are_found_by_their_bare_name() {
     let config = loaded(&folder(), GOOD, &around, &Flags::default()).expect("loads");
     assert_eq!(config.keys[&MerchantName::new("shop-eu").expect("a name")].secret.expose_secret(), "from-systemd");
 }
+
+#[test]
+fn the_example_in_the_repository_is_good() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/reconciled.toml");
+    let config = load(&file, &Flags::default(), &Surroundings::default()).expect("a good file");
+    assert_eq!(config.policy.accounts.len(), 2);
+    // Everybody can read its secrets: they are good on loopback only.
+    let text =
+        std::fs::read_to_string(&file).expect("read").replace("http://127.0.0.1:8090", "https://api.example.com");
+    let folder = tempfile::tempdir().expect("a folder");
+    std::os::unix::fs::symlink(file.with_file_name("secrets"), folder.path().join("secrets")).expect("linked");
+    let problem = loaded(&folder, &text, &Surroundings::default(), &Flags::default()).expect_err("refused");
+    assert!(problem.what.contains("published"), "{problem}");
+}
