@@ -41,6 +41,8 @@ pub enum Finding {
     NotHandedOver { order: String, request: String },
     #[error("order {order}: the scene says that request {request} {scene}, the gateway says otherwise")]
     SceneDiffers { order: String, request: String, scene: &'static str },
+    #[error("the daemon wrote no nightly report")]
+    NoReport,
 }
 
 impl Finding {
@@ -50,6 +52,7 @@ impl Finding {
             | Finding::HandedOverWrongly { order, .. }
             | Finding::NotHandedOver { order, .. }
             | Finding::SceneDiffers { order, .. } => order,
+            Finding::NoReport => "",
         }
     }
 }
