@@ -11,7 +11,7 @@ use reconciled::store::embedded::Opening;
 use reconciled::store::{Commit, Draft, Embedded, Fault, Table, View, frame};
 use redb::{Database, TableDefinition};
 
-use crate::simdisk::{Damage, Dice, SimDisk, Trip};
+use crate::simdisk::{Damage, Dice, Image, SimDisk, Trip};
 
 const CACHE_MIB: usize = 4;
 
@@ -48,7 +48,7 @@ fn commit(view: &dyn View, n: u64) -> Commit {
 }
 
 /// The base every run starts from: a store that was created and closed on a sound disk.
-fn created() -> Vec<u8> {
+fn created() -> Image {
     let disk = SimDisk::new(0);
     Embedded::create_on(disk.file(), CACHE_MIB, &[]).expect("create").close().expect("close");
     disk.power_cut(Damage::LoseAll);
@@ -198,7 +198,7 @@ fn sweep(damages: u64, thanks: Thanks) -> Tally {
 #[test]
 fn a_power_cut_at_any_point_loses_nothing_acknowledged_and_applies_nothing_by_half() {
     let started = Instant::now();
-    let Tally { points, states, cut_twice, findings } = sweep(48, Thanks::Behind);
+    let Tally { points, states, cut_twice, findings } = sweep(96, Thanks::Behind);
     let (found, seconds) = (findings.len(), started.elapsed().as_secs_f32());
     println!(
         "power cuts: points {points}, states {states}, cut twice {cut_twice}, lost or torn {found}, {seconds:.1} s"
