@@ -17,8 +17,10 @@ use super::admin_guard::{Guard, turn_away};
 use super::demo_clock::{DemoClock, Refused, Setting};
 use super::http::{NoBody, Room, Turned, unavailable};
 use super::json_fields::refusal;
+use super::reports::digest;
 use super::submission_json;
 use super::writer::{State as WriterState, Writer};
+use crate::engine::report::Slot;
 use crate::engine::{Engine, Page, Refusal, Responded, Submitted};
 use crate::store::{Fault, View};
 use crate::words::id::{MerchantName, OrderNumber, RequestId};
@@ -60,6 +62,8 @@ pub fn router(admin: Admin, guard: Guard) -> Router {
         .route("/v1/explain/{id}", get(explain))
         .route("/v1/retrieve/{id}", post(retrieve))
         .route("/v1/status", get(status))
+        .route("/v1/check", get(check))
+        .route("/v1/report/{day}", get(report))
         .route("/v1/demo/clock", post(demo_clock))
         .route("/v1/demo/hold-judging", post(demo_hold_judging))
         .route("/healthz", get(healthz))
@@ -129,6 +133,24 @@ impl Admin {
         })
         .await
     }
+}
+
+/// A past day's report made again from the journal: the final one if it was written, else the
+/// provisional one. `matches`: it is byte for byte what was written then.
+pub fn made_again(engine: &Engine, view: &dyn View, day: jiff::civil::Date) -> Result<Option<Value>, Fault> {
+    for is_final in [true, false] {
+        if let Some((report, written)) = engine.report_again(view, Slot { day, is_final })? {
+            let text = report.text();
+            let matches = digest(&text) == written;
+            let (csv, status) = (report.csv(), report.status());
+            let json: Value = serde_json::from_str(&report.json()).unwrap_or_default();
+            return Ok(Some(json!({
+                "day": day, "status": status, "text": text, "csv": csv, "report": json, "sha256": written,
+                "matches": matches,
+            })));
+        }
+    }
+    Ok(None)
 }
 
 fn paging(query: &BTreeMap<String, String>) -> Result<(u64, usize), Refusal> {
@@ -258,6 +280,20 @@ async fn status(State(admin): State<Admin>) -> Answer {
             Ok(Some(status))
         })
         .await
+}
+
+async fn check(State(admin): State<Admin>) -> Answer {
+    admin.read(|engine, view, _| Ok(serde_json::to_value(engine.audit(view)?).ok())).await
+}
+
+async fn report(State(admin): State<Admin>, Path(day): Path<String>) -> Answer {
+    match day.parse() {
+        Ok(day) => admin.read(move |engine, view, _| made_again(engine, view, day)).await,
+        Err(_) => {
+            let hint = "such as 2026-03-01";
+            refused(StatusCode::UNPROCESSABLE_ENTITY, refusal("not a day", Some("day"), Some(hint)))
+        }
+    }
 }
 
 async fn demo_clock(State(admin): State<Admin>, body: Body) -> Answer {

@@ -27,6 +27,7 @@ use super::demo_clock::DemoClock;
 use super::gateway::{Asker, install_tls};
 use super::http::{self, Limits, Listener, Room, Turned};
 use super::opening::{Abort, Opening};
+use super::reports::Reports;
 use super::retriever::Retriever;
 use super::spool::Spool;
 use super::webhook::Sender;
@@ -43,6 +44,8 @@ const CLOSE: Duration = Duration::from_millis(1500);
 const CARRIERS: usize = 2;
 /// Connections to the admin socket at once.
 const ADMIN_CONNECTIONS_MAX: usize = 512;
+/// Proving the books reads all of them.
+const ADMIN_DEADLINE: Duration = Duration::from_secs(600);
 /// How long a writer that is asked whether it moves may take.
 const PING_MAX: Duration = Duration::from_secs(10);
 
@@ -200,7 +203,8 @@ impl Parts {
         let serve = |listener, app, limits| {
             http::serve(listener, app, limits, self.turned.clone(), self.tracker.clone(), self.stop.clone())
         };
-        let admin_limits = Limits::new(ADMIN_CONNECTIONS_MAX, ADMIN_CONNECTIONS_MAX);
+        let admin_limits =
+            Limits { request_deadline: ADMIN_DEADLINE, ..Limits::new(ADMIN_CONNECTIONS_MAX, ADMIN_CONNECTIONS_MAX) };
         let socket = Listener::Unix(UnixListener::from_std(bound.socket)?, peer_may_connect);
         self.tracker.spawn(serve(socket, admin::router(admin.clone(), Guard::Peer), admin_limits.clone()));
         if let (Some(tcp), Some(settings)) = (bound.admin_tcp, &listen.admin_tcp) {
@@ -248,7 +252,13 @@ impl Parts {
             (gateway.lanes_max, gateway.requests_per_second_max)
         });
         self.tracker.spawn(retriever.run(self.stop.clone()));
-        self.tracker.spawn(scheduler::run(self.writer.clone(), self.stop.clone()));
+        let reports = config.reports.clone().map(|folder| Reports { folder });
+        if let Some(reports) = &reports {
+            reports
+                .prepare()
+                .with_context(|| format!("can't use the report directory {}", reports.folder.display()))?;
+        }
+        self.tracker.spawn(scheduler::run(self.writer.clone(), reports, self.stop.clone()));
         if let Some(folder) = &config.spool {
             let spool = Spool { folder: folder.clone(), body_max_bytes: config.listen.body_max_bytes };
             spool.prepare().with_context(|| format!("can't use the spool directory {}", folder.display()))?;

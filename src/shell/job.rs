@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use crate::core::look::{Answer, Look};
+use crate::core::report::Report;
 use crate::core::submission::Submission;
 use crate::engine::{Engine, Incoming, Kept, Responded, ResponseSeen, Submitted};
 use crate::store::{Draft, Fault};
@@ -52,6 +53,11 @@ pub enum Job {
         outcome: Result<(), String>,
         reply: Reply<()>,
     },
+    Reported {
+        report: Box<Report>,
+        digest: String,
+        reply: Reply<()>,
+    },
     /// Whether the writer still moves.
     Ping {
         reply: Reply<()>,
@@ -89,6 +95,9 @@ impl Job {
             Job::Tick { reply } => thank(reply, draft.attempt(|d| engine.tick(d, now))?),
             Job::Delivered { number, outcome, reply } => {
                 thank(reply, draft.attempt(|d| engine.delivered(d, number, outcome, now))?)
+            }
+            Job::Reported { report, digest, reply } => {
+                thank(reply, draft.attempt(|d| engine.reported(d, &report, digest, now))?)
             }
             Job::Ping { reply } => thank(reply, ()),
             Job::Stop => Box::new(|| ()),

@@ -19,6 +19,7 @@ pub mod retriever;
 pub mod webhook;
 pub mod notifier;
 pub mod telemetry;
+pub mod reports;
 pub mod scheduler;
 pub mod spool;
 pub mod exit;

@@ -11,6 +11,7 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use super::reports::Reports;
 use super::writer::Writer;
 
 /// The first second of every minute, UTC.
@@ -66,7 +67,7 @@ impl Bell {
 }
 
 /// Rings until `stop`.
-pub async fn run(writer: Writer, stop: CancellationToken) {
+pub async fn run(writer: Writer, reports: Option<Reports>, stop: CancellationToken) {
     let bell = match writer.clock.scale() {
         1 => Bell::cron(EVERY_MINUTE).await,
         scale => Ok(Bell::timer(scale)),
@@ -86,6 +87,9 @@ pub async fn run(writer: Writer, stop: CancellationToken) {
         // Down: the next ring tries again.
         if writer.tick().await.is_err() {
             warn!("the minute's work waits for the store");
+        }
+        if let Some(reports) = &reports {
+            reports.write_due(&writer).await;
         }
     }
     if let Bell::Cron(_, mut scheduler) = bell

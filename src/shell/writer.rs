@@ -16,6 +16,7 @@ use super::books::{Books, Closed, Shelf};
 use super::clock::{CLOCK_KEY, Clock, Stored};
 use super::job::{Acknowledge, Down, Job, Reply};
 use crate::core::look::{Answer, Look};
+use crate::core::report::Report;
 use crate::core::submission::Submission;
 use crate::engine::{Engine, Incoming, Kept, Responded, ResponseSeen, Submitted};
 use crate::store::{Draft, Fault, Table, View};
@@ -137,6 +138,12 @@ impl Writer {
 
     pub async fn delivered(&self, number: u64, outcome: Result<(), String>) -> Result<(), Down> {
         self.ask(|reply| Job::Delivered { number, outcome, reply }).await
+    }
+
+    /// Journals that a report was written; `digest` is that of its text.
+    pub async fn reported(&self, report: Report, digest: String) -> Result<(), Down> {
+        let report = Box::new(report);
+        self.ask(|reply| Job::Reported { report, digest, reply }).await
     }
 
     /// Returns once the writer has come round: it makes progress.

@@ -97,12 +97,29 @@ enum Command {
         #[command(flatten)]
         printing: Printing,
     },
-    /// Prove that nothing is forgotten and that the journal and the books agree (the daemon must be stopped).
+    /// Prove that nothing is forgotten and that the journal and the books agree.
     Check {
         #[command(flatten)]
         file: ConfigFile,
         #[command(flatten)]
         printing: Printing,
+    },
+    /// Print the report of a past business day, made again from the journal as it stood then.
+    Report {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Such as 2026-03-01.
+        day: String,
+        #[arg(long, value_enum, default_value = "text")]
+        format: check::ReportFormat,
+        /// Only tell whether it is byte for byte what was written.
+        #[arg(long)]
+        verify: bool,
+    },
+    /// Make all books again from the journal (the daemon must be stopped).
+    Rebuild {
+        #[command(flatten)]
+        file: ConfigFile,
     },
     /// The reconciled order ledger.
     #[command(subcommand)]
@@ -221,6 +238,8 @@ fn command(command: Command) -> Result<u8, Failure> {
         Command::Retrieve { file, id, printing } => ask::retrieve(&file, &id, printing),
         Command::Status { file, printing } => ask::status(&file, printing),
         Command::Check { file, printing } => check::check(&file, printing),
+        Command::Report { file, day, format, verify } => check::report(&file, &day, format, verify),
+        Command::Rebuild { file } => check::rebuild(&file),
         Command::Ledger(Ledger::Export { file, format, after }) => ask::ledger(&file, format, after),
         Command::Config(Config::Check { file }) => {
             let config = config::load(&file.config, &Flags::default(), &Surroundings::of_this_process())?;

@@ -8,6 +8,7 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{ContentArrangement, Table};
 use serde_json::Value;
 
+use crate::engine::explain;
 use crate::shell::config::Config;
 
 pub fn json(value: &Value) {
@@ -15,7 +16,7 @@ pub fn json(value: &Value) {
 }
 
 /// A closed pipe (`| head`) is no failure of ours.
-fn line(text: &str) {
+pub fn line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
@@ -27,6 +28,11 @@ pub fn plain(value: &Value) -> String {
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     };
+    safe(&text)
+}
+
+/// A text from outside that can't move a cursor or reorder a line.
+pub fn safe(text: &str) -> String {
     text.chars().map(|c| if is_unsafe(c) { '\u{fffd}' } else { c }).collect()
 }
 
@@ -111,17 +117,10 @@ fn write_item(item: &Value, depth: usize) {
     }
 }
 
-/// What `explain` found: the engine's own sentences where it wrote some, else its fields.
+/// What `explain` found, in the engine's own sentences.
 pub fn explanation(found: &Value) {
-    for (at, item) in found["items"].as_array().into_iter().flatten().enumerate() {
-        if at > 0 {
-            line("");
-        }
-        match item["text"].as_str() {
-            Some(text) => text.lines().for_each(|sentence| line(&plain(&Value::from(sentence)))),
-            None => fields(item),
-        }
-    }
+    let stories = found["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    explain::text(stories).lines().for_each(|sentence| line(&safe(sentence)));
 }
 
 pub fn config(config: &Config) {

@@ -18,8 +18,8 @@ use crate::store::file::{OpenError, ReadOnly};
 use crate::store::{Fault, View};
 use crate::words::time::Now;
 
-/// How long the daemon may take to answer; its own deadline is shorter.
-const ANSWER_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+/// How long the daemon may take to answer: proving the books reads all of them.
+const ANSWER_MAX: std::time::Duration = std::time::Duration::from_secs(610);
 /// Everything but letters, digits, `-`, `_`, `.` and `~` is percent-encoded.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
