@@ -17,7 +17,7 @@ use crate::core::submission::Submission;
 use crate::engine::alerts::{self, Condition, Who};
 use crate::engine::route;
 use crate::engine::settle::{NEWS_FOR, News, Turn, settle};
-use crate::engine::{books, settle};
+use crate::engine::{ask, books, settle};
 use crate::store::{Draft, Fault, Table, View};
 use crate::words::id::{GatewayOrderNumber, MerchantName, PaymentNumber, TransactionId};
 use crate::words::time::{Now, SignedDuration, Timestamp, days, hours, later};
@@ -581,7 +581,7 @@ fn deaf(draft: &mut Draft, turn: Turn, from: Now, to: Now, why: &str) -> Result<
         let mut payment = books::payment_at(draft, number)?;
         // Not all in the same second: spread over a minute, the same way every time.
         let spread = SignedDuration::from_millis((number.0 % 60) as i64 * 1000);
-        payment.watch.look_soon(later(turn.now.steady, spread), &why, Cause::Other);
+        payment.watch.look_soon(later(turn.now.steady, spread), &why, Cause::Deaf);
         settle::replan(draft, turn, payment)?;
     }
     Ok(())
