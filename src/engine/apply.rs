@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::core::account::{Account, Contract};
 use crate::core::alert::{Status, Topic};
 use crate::core::discrepancy::{Code, Severity};
-use crate::core::known::{Fact, Joined, join, key_of};
+use crate::core::known::{Fact, Joined, KNOWN_MAX, join, key_of};
 use crate::core::look::{Answer, Outcome, Query};
 use crate::core::message::{Dialect, PaymentState, Transaction};
 use crate::core::payment::{DIGESTS_MAX, HINTED_MAX, Hinted, Payment};
@@ -332,6 +332,34 @@ fn facts_of_notification(
     Ok(news)
 }
 
+/// Gives a transaction to the payment its fact belongs to. It stands in the books of one payment only.
+///
+/// A follow-up heard of before the shop submitted it was booked for the root of its family. It moves from
+/// there, with its booking, to the payment that turned out to be its own.
+fn claim(draft: &mut Draft, turn: Turn, payment: &mut Payment, transaction: &Transaction) -> Result<(), Fault> {
+    let Some(id) = transaction.transaction_id.as_deref() else { return Ok(()) };
+    let owner = books::by_transaction(draft, &payment.merchant, id)?.filter(|owner| *owner != payment.number);
+    if let Some(owner) = owner {
+        let mut other = books::payment_at(draft, owner)?;
+        if let Some(at) = other.known.iter().position(|k| k.id.as_str() == id) {
+            if payment.known.len() >= KNOWN_MAX {
+                return Ok(());
+            }
+            payment.known.push(other.known.remove(at));
+            books::write(draft, Table::Payments, books::number_key(owner), &other)?;
+            let parents = [&transaction.parent_transaction_id, &transaction.group_transaction_id];
+            let parents: Vec<&str> = parents.into_iter().flatten().map(String::as_str).collect();
+            link(draft, payment, &parents)?;
+            // A root is settled behind its follow-up; anybody else must be now.
+            if payment.root != Some(owner) {
+                settle(draft, turn, other, News::None)?;
+            }
+        }
+    }
+    books::index_transaction(draft, &payment.merchant, id, payment.number);
+    Ok(())
+}
+
 /// Joins one fact, indexes its ids, and says what it contradicts.
 fn join_fact(
     draft: &mut Draft,
@@ -340,11 +368,8 @@ fn join_fact(
     dialect: Dialect,
     transaction: Transaction,
 ) -> Result<Option<News>, Fault> {
-    if let Some(id) = transaction.transaction_id.as_deref()
-        && dialect == Dialect::Wpg
-        && books::by_transaction(draft, &payment.merchant, id)?.is_none()
-    {
-        books::index_transaction(draft, &payment.merchant, id, payment.number);
+    if dialect == Dialect::Wpg {
+        claim(draft, turn, payment, &transaction)?;
     }
     if payment.submission.as_ref().is_some_and(|s| s.parent_transaction_id.is_some()) && payment.root.is_none() {
         let parents = [&transaction.parent_transaction_id, &transaction.group_transaction_id];
@@ -434,7 +459,8 @@ fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answers: &[Answe
     let now = turn.now;
     let account = account(turn.policy, &asked.merchant)?;
     let dialect = account.dialect();
-    let mut others: BTreeMap<PaymentNumber, (Payment, News)> = BTreeMap::new();
+    let is_whole = ask::is_whole(account, &asked, answers);
+    let mut of_others: BTreeMap<PaymentNumber, Vec<Transaction>> = BTreeMap::new();
     let mut news = News::None;
     for answer in answers.iter().filter(|a| a.outcome == Outcome::Found) {
         for transaction in &answer.transactions {
@@ -446,17 +472,14 @@ fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answers: &[Answe
                     news = found.unwrap_or(news);
                 }
                 Some(to) => {
-                    let (other, other_news) = match others.entry(to) {
-                        std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                        std::collections::btree_map::Entry::Vacant(entry) => {
-                            entry.insert((books::payment_at(draft, to)?, News::None))
-                        }
-                    };
-                    let found = join_fact(draft, turn, other, dialect, transaction)?;
-                    if let Some(found) = found {
-                        *other_news = found;
+                    // Its children in the same answer find it by this.
+                    if let Some(id) = transaction.transaction_id.as_deref()
+                        && books::by_transaction(draft, &asked.merchant, id)?.is_none()
+                    {
+                        let owner = books::payment_at(draft, to)?.merchant;
+                        books::index_transaction(draft, &owner, id, to);
                     }
-                    books::put_evidence(draft, to, turn.sequence);
+                    of_others.entry(to).or_default().push(transaction);
                 }
                 None => {
                     let id = transaction.transaction_id.as_deref().unwrap_or("without id");
@@ -467,14 +490,47 @@ fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answers: &[Answe
         }
         vanish(&mut asked, answer, turn);
     }
-    if asked.watch.soon.take().is_some_and(|soon| soon.cause.is_hint()) {
-        asked.watch.hint_looked_at = Some(now.steady);
+    asked.watch.spend_soon(now.steady, matches!(conclusion(answers), Conclusion::Conclusive));
+    let asked = settle_others(draft, turn, dialect, asked, of_others)?;
+    conclude(draft, turn, asked, (answers, is_whole), news)
+}
+
+/// Joins what an answer said of other payments, and settles them. They may be follow-ups of the one that was
+/// asked about, and settling them settles it: so it is written before, and read again behind.
+fn settle_others(
+    draft: &mut Draft,
+    turn: Turn,
+    dialect: Dialect,
+    asked: Payment,
+    of_others: BTreeMap<PaymentNumber, Vec<Transaction>>,
+) -> Result<Payment, Fault> {
+    if of_others.is_empty() {
+        return Ok(asked);
     }
-    for (_, (other, other_news)) in others {
-        settle(draft, turn, other, other_news)?;
+    let number = asked.number;
+    books::write(draft, Table::Payments, books::number_key(number), &asked)?;
+    for (to, transactions) in of_others {
+        let mut other = books::payment_at(draft, to)?;
+        let mut news = News::None;
+        for transaction in transactions {
+            news = join_fact(draft, turn, &mut other, dialect, transaction)?.unwrap_or(news);
+        }
+        books::put_evidence(draft, to, turn.sequence);
+        settle(draft, turn, other, news)?;
     }
+    books::payment_at(draft, number)
+}
+
+fn conclude(
+    draft: &mut Draft,
+    turn: Turn,
+    mut asked: Payment,
+    (answers, is_whole): (&[Answer], bool),
+    news: News,
+) -> Result<(), Fault> {
+    let (now, number) = (turn.now, asked.number);
     match conclusion(answers) {
-        Conclusion::Conclusive => settle::looked(draft, turn, asked, news),
+        Conclusion::Conclusive => settle::looked(draft, turn, asked, is_whole, news),
         Conclusion::Unavailable { retry_after } => {
             asked.watch.failed(now.steady, retry_after, number);
             settle(draft, turn, asked, news)

@@ -1,11 +1,10 @@
 //! What comes in from the shop: submissions and the gateway's responses to them.
 
-use sha2::{Digest, Sha256};
-
 use crate::core::account::Contract;
 use crate::core::message::{Dialect, Transaction};
 use crate::core::record::{Event, ResponseOutcome};
 use crate::core::submission::Submission;
+pub use crate::engine::digest::digest;
 use crate::engine::{Engine, Refusal, Responded, ResponseSeen, ResponseWhat, Submitted, books};
 use crate::store::{Draft, Fault, Table};
 use crate::wire;
@@ -22,11 +21,6 @@ impl Refusal {
         let hint = (!hint.is_empty()).then(|| hint.to_owned());
         Refusal { error: error.into(), field: Some(field.to_owned()), hint }
     }
-}
-
-/// SHA-256 in lower-case hex.
-pub fn digest(body: &[u8]) -> String {
-    Sha256::digest(body).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// A transaction without what the journal must not hold: custom fields may name people.

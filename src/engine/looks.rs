@@ -1,20 +1,16 @@
 //! Looks: what is due, what to ask, and what came of it.
 
-use crate::core::account::{Contract, Wpg};
-use crate::core::identity::suffixes_to_ask;
-use crate::core::look::{Answer, Look, Query};
+use crate::core::look::{Answer, Look};
 use crate::core::payment::Payment;
 use crate::core::record::Event;
-use crate::core::schedule::Phase;
+use crate::core::schedule::{self, Phase};
 use crate::engine::books::{self, DueRow, Lane};
 use crate::engine::intake::{TRANSACTIONS_MAX, allow_listed};
-use crate::engine::{Engine, settle};
+use crate::engine::{Engine, ask, settle};
 use crate::store::{Draft, Fault, Table, View};
-use crate::words::id::{MerchantName, PaymentNumber, RequestId, TransactionId};
+use crate::words::id::{MerchantName, PaymentNumber};
 use crate::words::time::{Now, Timestamp};
 
-/// Questions of one look.
-const QUERIES_MAX: usize = 8;
 /// Rows of the due index passed over in one reading, because their lanes are busy or stopped.
 const DUE_SCAN_MAX_ROWS: usize = 20_000;
 const DUE_PAGE_ROWS: usize = 256;
@@ -90,16 +86,10 @@ impl Engine {
         if next.phase == Phase::HandOver || !settle::can_ask(account, payment) {
             return None;
         }
-        let queries = match &account.contract {
-            Contract::Wpg(wpg) => wpg_queries(wpg, payment, next.phase.walks_family()),
-            Contract::Checkout(_) => payment
-                .gateway_order_number
-                .iter()
-                .chain(&payment.second_orders)
-                .take(QUERIES_MAX)
-                .map(|number| Query::OrderDetails { gateway_order_number: number.clone() })
-                .collect(),
-        };
+        // Behind the deadline every look may count towards an agreement, whatever brought it about.
+        let method = settle::method_of(&self.policy, account, payment);
+        let may_count = schedule::deadline(method, payment.watch.since).is_some_and(|deadline| next.at >= deadline);
+        let queries = ask::queries(account, payment, may_count || next.phase.walks_family());
         Some(Look {
             number: payment.number,
             merchant: payment.merchant.clone(),
@@ -165,42 +155,4 @@ impl Engine {
         found.dedup();
         Ok(found)
     }
-}
-
-/// What to ask the Payment Gateway about a payment: one request where one can do; suffixed ids and
-/// the family only where the schedule says so.
-fn wpg_queries(wpg: &Wpg, payment: &Payment, walks_family: bool) -> Vec<Query> {
-    let Some(merchant_account_id) =
-        payment.merchant_account_id().or(wpg.merchant_account_ids.first().map(String::as_str)).map(str::to_owned)
-    else {
-        return Vec::new();
-    };
-    let ask = |request_id: RequestId| Query::RequestId { merchant_account_id: merchant_account_id.clone(), request_id };
-    let category =
-        payment.submission.as_ref().and_then(|s| s.resolver_category.clone()).or(wpg.resolver_category.clone());
-    let mut queries = vec![match category {
-        Some(category) => Query::Category { category, request_id: payment.request_id.clone() },
-        None => ask(payment.request_id.clone()),
-    }];
-    let method = payment.method.as_deref();
-    // A wire transfer is stored under suffixed ids only: the bare one alone would never be found.
-    if walks_family || method == Some("wiretransfer") {
-        let suffixed = suffixes_to_ask(method).iter().map(|suffix| format!("{}{suffix}", payment.request_id));
-        queries.extend(suffixed.filter_map(|id| RequestId::new(&id).ok()).map(&ask));
-    }
-    if walks_family {
-        let root = payment.known.iter().find_map(|k| k.transaction.group_transaction_id.as_deref());
-        let root = root.or_else(|| payment.known.first().map(|k| k.id.as_str()));
-        if let Some(root) = root.and_then(|id| TransactionId::new(id).ok()) {
-            queries.push(Query::Group { merchant_account_id: merchant_account_id.clone(), root });
-        }
-        for hinted in payment.hinted.iter().filter(|h| payment.known.iter().all(|k| k.id != h.transaction_id)) {
-            queries.push(Query::TransactionId {
-                merchant_account_id: hinted.merchant_account_id.clone().unwrap_or_else(|| merchant_account_id.clone()),
-                transaction_id: hinted.transaction_id.clone(),
-            });
-        }
-    }
-    queries.truncate(QUERIES_MAX);
-    queries
 }

@@ -3,6 +3,8 @@
 
 pub mod books;
 pub mod route;
+mod ask;
+mod digest;
 mod alerts;
 mod settle;
 mod apply;

@@ -64,18 +64,19 @@ pub fn can_ask(account: &Account, payment: &Payment) -> bool {
     }
 }
 
-fn method_of<'p>(policy: &'p Policy, account: &Account, payment: &Payment) -> &'p Method {
+pub fn method_of<'p>(policy: &'p Policy, account: &Account, payment: &Payment) -> &'p Method {
     let is_checkout = matches!(account.contract, Contract::Checkout(_));
     policy.schedule.method(is_checkout, payment.method.as_deref())
 }
 
-/// A conclusive look: counts whether it agrees, then settles.
-pub fn looked(draft: &mut Draft, turn: Turn, mut payment: Payment, news: News) -> Result<(), Fault> {
+/// A conclusive look: counts whether it agrees, then settles. One that did not ask for every id (`is_whole`) may
+/// end an agreement, and never makes one.
+pub fn looked(draft: &mut Draft, turn: Turn, mut payment: Payment, is_whole: bool, news: News) -> Result<(), Fault> {
     let account = turn.account(&payment)?;
     let method = method_of(turn.policy, account, &payment);
     supersede(&mut payment.known, payment.method.as_deref());
     let is_dead = standing_of(draft, &payment)?.is_none_or(|s| s.is_dead);
-    let deadline = schedule::deadline(method, payment.watch.since);
+    let deadline = schedule::deadline(method, payment.watch.since).filter(|_| is_whole);
     payment.watch.concluded(turn.now.steady, is_dead, deadline);
     settle(draft, turn, payment, news)
 }

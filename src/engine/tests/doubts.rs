@@ -3,7 +3,82 @@
 use super::*;
 use crate::words::id::TransactionId;
 
+fn capture_of(parent: &str, id: &str, value: &str) -> Submission {
+    Submission {
+        transaction_type: Some("capture-authorization".into()),
+        parent_transaction_id: TransactionId::new(parent).ok(),
+        ..submission("signed", id, value)
+    }
+}
+
+fn child(id: &str, request: &str, kind: &str, value: &str, parent: &str) -> Transaction {
+    Transaction { parent_transaction_id: Some(parent.into()), ..transaction(id, request, kind, "success", value) }
+}
+
+fn held(world: &mut World) {
+    let hold = Submission { transaction_type: Some("authorization".into()), ..submission("signed", "a1", "20") };
+    world.turn(|e, d, now| e.submit(d, hold, now));
+}
+
 // ---- one transaction stands in the books of one payment ----
+
+#[test]
+fn a_capture_heard_of_before_its_submission_is_booked_once() {
+    let mut world = World::new();
+    held(&mut world);
+    world.hear("signed", &signed(&transaction("ta", "a1", "authorization", "success", "20")));
+    let capture = child("tc", "c1", "capture-authorization", "20", "ta");
+    world.hear("signed", &signed(&capture));
+    assert_eq!(world.state("signed", "a1"), "paid");
+    world.turn(|e, d, now| e.submit(d, capture_of("ta", "c1", "20"), now));
+    let look = world.next_look();
+    assert_eq!(look.request_id.as_str(), "c1");
+    world.answer(&look, Outcome::Found, vec![capture]);
+    assert_eq!(world.ledger(), ["reserved 20.00 EUR", "in 20.00 EUR"]);
+    assert_eq!((world.state("signed", "a1"), world.state("signed", "c1")), ("paid".into(), "paid".into()));
+    world.prove();
+}
+
+#[test]
+fn a_capture_found_with_its_hold_in_one_look_raises_the_hold() {
+    let mut world = World::new();
+    held(&mut world);
+    world.turn(|e, d, now| e.submit(d, capture_of("ta", "c1", "20"), now));
+    let looks = loop {
+        let due = world.due();
+        if due.iter().any(|look| look.request_id.as_str() == "a1") {
+            break due;
+        }
+        world.next_look();
+    };
+    let look = looks.into_iter().find(|look| look.request_id.as_str() == "a1").expect("a look");
+    let family = vec![
+        transaction("ta", "a1", "authorization", "success", "20"),
+        child("tc", "c1", "capture-authorization", "20", "ta"),
+    ];
+    world.answer(&look, Outcome::Found, family);
+    assert_eq!((world.state("signed", "a1"), world.state("signed", "c1")), ("paid".into(), "paid".into()));
+    assert_eq!(world.payment("signed", "c1")["follow_up_of"], "a1");
+    world.prove();
+}
+
+#[test]
+fn a_disagreement_of_a_family_is_counted_once_and_ends() {
+    let mut world = World::new();
+    held(&mut world);
+    world.turn(|e, d, now| e.submit(d, capture_of("ta", "c1", "25"), now));
+    world.hear("signed", &signed(&transaction("ta", "a1", "authorization", "success", "20")));
+    let capture = child("tc", "c1", "capture-authorization", "25", "ta");
+    world.hear("signed", &signed(&capture));
+    world.turn(|e, d, now| e.ask(d, "a1", now));
+    let look = world.due().into_iter().find(|look| look.request_id.as_str() == "a1").expect("a look");
+    world.answer(&look, Outcome::Found, vec![capture.clone()]);
+    let alerts = world.engine.alerts(&world.store, 0, 100, world.now).expect("no fault").items;
+    for alert in &alerts {
+        assert!(alert["count"].as_u64().expect("a number") <= 1, "{alert:#}");
+    }
+    world.prove();
+}
 
 // ---- replays and forgeries ----
 
@@ -39,6 +114,83 @@ fn a_deaf_interval_asks_nothing_within_the_window_of_a_method_that_minds() {
 }
 
 // ---- looks ----
+
+fn unavailable() -> Outcome {
+    Outcome::Unavailable { why: "timed out".into(), retry_after: None }
+}
+
+#[test]
+fn a_look_at_an_orphan_that_got_no_answer_is_tried_again() {
+    let mut world = World::new();
+    world.hear("signed", &signed(&transaction("t1", "r9", "purchase", "success", "12.50")));
+    let look = world.next_look();
+    world.answer(&look, unavailable(), vec![]);
+    let look = world.next_look();
+    world.answer(&look, Outcome::Found, vec![transaction("t1", "r9", "purchase", "success", "12.50")]);
+    assert!(world.firing().iter().any(|a| a.contains("orphan-money")), "{:?}", world.firing());
+    world.prove();
+}
+
+#[test]
+fn a_look_brought_forward_that_got_no_answer_is_tried_again_soon() {
+    let mut world = World::new();
+    world.submit("hmac", "c1", "99.90");
+    world.hear("hmac", &confirmation("SUCCESS", "c1", "7000001", "99.90", Scheme::HmacSha512));
+    let look = world.due().into_iter().next().expect("a look at once");
+    world.answer(&look, unavailable(), vec![]);
+    world.pass(minutes(2));
+    assert_eq!(world.due().len(), 1, "not left to the schedule");
+    world.prove();
+}
+
+#[test]
+fn an_unproven_hint_brings_one_look_in_ten_minutes_answered_or_not() {
+    let mut world = World::new();
+    let redirect = Submission { payment_method: Some("eps".into()), ..submission("signed", "r1", "12.50") };
+    world.turn(|e, d, now| e.submit(d, redirect, now));
+    world.hear("signed", &wpg::encode::payment_xml(&transaction("t2", "r1", "purchase", "failed", "12.50")));
+    let look = world.due().into_iter().next().expect("one look");
+    world.answer(&look, unavailable(), vec![]);
+    world.pass(minutes(9));
+    assert!(world.due().is_empty());
+    world.pass(minutes(1));
+    assert_eq!(world.due().len(), 1);
+    world.prove();
+}
+
+#[test]
+fn looks_agree_only_where_every_id_was_asked_for() {
+    let mut world = World::new();
+    let ideal = Submission { payment_method: Some("ideal".into()), ..submission("signed", "r1", "12.50") };
+    world.turn(|e, d, now| e.submit(d, ideal, now));
+    world.pass(hours(5));
+    // Due since the 12th minute: a look at the bare id, taken hours late.
+    let bare = world.due().into_iter().next().expect("a look");
+    assert_eq!(bare.queries.len(), 1);
+    world.answer(&bare, Outcome::NotFound, vec![]);
+    let first = world.next_look();
+    assert_eq!(first.queries.len(), 2, "the step's id as well: {:?}", first.queries);
+    world.answer(&first, Outcome::NotFound, vec![]);
+    assert_eq!(world.state("signed", "r1"), "open", "one whole look is not two");
+    let second = world.next_look();
+    assert_eq!(second.queries.len(), 2);
+    world.answer(&second, Outcome::NotFound, vec![]);
+    assert_eq!(world.state("signed", "r1"), "unfinished_provisional");
+    world.prove();
+}
+
+#[test]
+fn a_forged_hint_after_the_deadline_brings_a_whole_look() {
+    let mut world = World::new();
+    let ideal = Submission { payment_method: Some("ideal".into()), ..submission("signed", "r1", "12.50") };
+    world.turn(|e, d, now| e.submit(d, ideal, now));
+    let look = world.next_look();
+    world.answer(&look, Outcome::NotFound, vec![]);
+    world.pass(minutes(40));
+    world.hear("signed", &wpg::encode::payment_xml(&transaction("t2", "r1", "debit", "failed", "12.50")));
+    assert!(world.due().iter().all(|look| look.queries.len() == 2));
+    world.prove();
+}
 
 // ---- orphans ----
 
