@@ -15,6 +15,7 @@ use crate::core::record::{Event, Notified, Record, ResponseOutcome, Weight};
 use crate::core::schedule::{Cause, HINT_APART, Watch};
 use crate::core::submission::Submission;
 use crate::engine::alerts::{self, Condition, Who};
+use crate::engine::digest::gist;
 use crate::engine::route;
 use crate::engine::settle::{NEWS_FOR, News, Turn, settle};
 use crate::engine::{ask, books, settle};
@@ -247,13 +248,21 @@ fn notified(draft: &mut Draft, turn: Turn, notified: &Notified) -> Result<(), Fa
     };
     let mut news = News::None;
     let digest_vouches = matches!(notified.weight, Weight::Fact | Weight::SignedHint);
-    if digest_vouches && let Some(gateway) = &notified.gateway_order_number {
+    let gist =
+        gist(notified.weight, notified.payment_state, notified.gateway_order_number.as_ref(), &notified.transactions)?;
+    let is_repeat = digest_vouches && payment.digests.contains(&gist);
+    if digest_vouches
+        && !is_repeat
+        && let Some(gateway) = &notified.gateway_order_number
+    {
         news = bind(draft, &mut payment, gateway, now)?;
     }
     let order_is_ours = notified.gateway_order_number.is_none()
         || payment.gateway_order_number == notified.gateway_order_number
         || !digest_vouches;
     match notified.weight {
+        // A genuine message can be played again for ever: its facts are known, and it asks for nothing.
+        Weight::Fact if is_repeat => {}
         Weight::Fact if order_is_ours && matches!(news, News::None) => {
             news = facts_of_notification(draft, turn, &mut payment, dialect, notified)?;
             if dialect == Dialect::Checkout && notified.payment_state == Some(PaymentState::Success) {
@@ -267,13 +276,13 @@ fn notified(draft: &mut Draft, turn: Turn, notified: &Notified) -> Result<(), Fa
         }
     }
     if digest_vouches {
-        if payment.digests.contains(&notified.digest) {
+        if is_repeat {
             payment.unverified = payment.unverified.saturating_add(1);
         } else {
             if payment.digests.len() >= DIGESTS_MAX {
                 payment.digests.remove(0);
             }
-            payment.digests.push(notified.digest.clone());
+            payment.digests.push(gist);
         }
     }
     if notified.weight == Weight::Refuted {

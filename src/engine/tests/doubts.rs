@@ -83,6 +83,66 @@ fn a_disagreement_of_a_family_is_counted_once_and_ends() {
 // ---- replays and forgeries ----
 
 #[test]
+fn a_genuine_message_with_new_unsigned_parts_is_a_repeat() {
+    let mut world = World::new();
+    world.submit("hmac", "c1", "99.90");
+    let genuine = confirmation("SUCCESS", "c1", "7000001", "99.90", Scheme::HmacSha512);
+    world.hear("hmac", &genuine);
+    let look = world.due().into_iter().next().expect("a look at once");
+    let approved = details("7000001", "ORDERED", &[("7000001", "payment_approved", "99.90")]);
+    world.answer(&look, Outcome::Found, approved);
+    let before = crate::store::journal_len(&world.store).expect("a length");
+    for n in 0..50 {
+        world.hear("hmac", &format!("{genuine}&junk={n}"));
+    }
+    let grown = crate::store::journal_len(&world.store).expect("a length") - before;
+    assert!(grown <= 4, "the journal grew by {grown}");
+    assert!(world.due().is_empty(), "a replay asks the gateway nothing");
+    world.prove();
+}
+
+#[test]
+fn a_signed_hint_with_new_unsigned_parts_is_a_repeat() {
+    let mut world = World::new();
+    world.submit("nvp", "r1", "12.50");
+    let before = crate::store::journal_len(&world.store).expect("a length");
+    for n in 1..50 {
+        let lie = transaction("t1", "r1", "purchase", "success", &n.to_string());
+        world.hear("nvp", &wpg::encode::nvp(&lie, SECRET));
+    }
+    let grown = crate::store::journal_len(&world.store).expect("a length") - before;
+    assert!(grown <= 6, "the journal grew by {grown}");
+    world.prove();
+}
+
+#[test]
+fn an_old_message_played_again_pages_nobody() {
+    let mut world = World::new();
+    world.submit("signed", "r1", "12.50");
+    let failed = signed(&transaction("t1", "r1", "purchase", "failed", "12.50"));
+    world.hear("signed", &failed);
+    world.hear("signed", &signed(&transaction("t1", "r1", "purchase", "success", "12.50")));
+    world.hear("signed", &failed);
+    assert_eq!(world.state("signed", "r1"), "paid");
+    assert!(!world.firing().iter().any(|a| a.contains("contradiction")), "{:?}", world.firing());
+    world.prove();
+}
+
+#[test]
+fn messages_that_no_longer_fit_are_counted_once_in_the_journal() {
+    let mut world = World::new();
+    world.submit("signed", "r1", "12.50");
+    for n in 0..9 {
+        let t = transaction(&format!("t{n}"), "r1", "purchase", "success", "1");
+        world.hear("signed", &wpg::encode::payment_xml(&t));
+    }
+    let page = world.engine.journal(&world.store, 0, 1_000).expect("no fault");
+    let overflows = page.items.iter().filter(|r| r["event"] == "overflowed").count();
+    assert_eq!(overflows, 1);
+    world.prove();
+}
+
+#[test]
 fn a_forgery_does_not_hold_back_what_a_signed_message_wants() {
     let mut world = World::new();
     let paypal = Submission { payment_method: Some("paypal".into()), ..submission("nvp", "r1", "12.50") };
