@@ -267,7 +267,9 @@ impl Engine {
                 None => None,
             },
         };
-        let id = request_id.and_then(|id| RequestId::new(strip_suffix(id).unwrap_or(id)).ok());
+        // Only the Payment Gateway puts suffixes on ids; at the checkout `r-deposit` is an id of its own.
+        let bare = |id| if account.dialect() == Dialect::Wpg { strip_suffix(id).unwrap_or(id) } else { id };
+        let id = request_id.and_then(|id: &str| RequestId::new(bare(id)).ok());
         let Some(number) = found else {
             return Ok(match (is_signed, id) {
                 (true, Some(request_id)) => {

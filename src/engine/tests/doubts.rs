@@ -143,6 +143,16 @@ fn messages_that_no_longer_fit_are_counted_once_in_the_journal() {
 }
 
 #[test]
+fn a_checkout_id_that_ends_like_a_suffix_is_an_id_of_its_own() {
+    let mut world = World::new();
+    world.submit("hmac", "c1", "5");
+    world.hear("hmac", &confirmation("SUCCESS", "c1-deposit", "7000011", "5", Scheme::HmacSha512));
+    world.hear("hmac", &confirmation("SUCCESS", "c1", "7000012", "5", Scheme::HmacSha512));
+    assert_eq!(world.state("hmac", "c1"), "accepted");
+    world.prove();
+}
+
+#[test]
 fn a_forgery_does_not_hold_back_what_a_signed_message_wants() {
     let mut world = World::new();
     let paypal = Submission { payment_method: Some("paypal".into()), ..submission("nvp", "r1", "12.50") };
