@@ -46,7 +46,7 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
             submitted(draft, turn, *number, submission, *was_announced)
         }
         Event::Amended { number, gateway_order_number } => change(draft, turn, *number, |payment| {
-            payment.gateway_order_number = Some(gateway_order_number.clone());
+            told_order(payment, gateway_order_number);
             if let Some(submission) = &mut payment.submission {
                 submission.gateway_order_number = Some(gateway_order_number.clone());
             }
@@ -144,7 +144,9 @@ fn submitted(
         settle::clear_orphan(draft, turn, &mut payment)?;
     }
     payment.method = submission.payment_method.clone().or(payment.method);
-    payment.gateway_order_number = submission.gateway_order_number.clone().or(payment.gateway_order_number);
+    if let Some(gateway) = &submission.gateway_order_number {
+        told_order(&mut payment, gateway);
+    }
     payment.submission = Some(submission.clone());
     if was_announced {
         payment.watch.look_soon(
@@ -308,11 +310,23 @@ fn bind(draft: &mut Draft, payment: &mut Payment, gateway: &GatewayOrderNumber, 
         Some(_) => {
             if !payment.second_orders.contains(gateway) && payment.second_orders.len() < HINTED_MAX {
                 payment.second_orders.push(gateway.clone());
+                books::index_gateway_order(draft, &payment.merchant, gateway, payment.number);
             }
             payment.watch.look_soon(now.steady, "a second gateway order number under the same own id", Cause::Other);
         }
     }
     Ok(News::None)
+}
+
+/// The shop tells a gateway order number. One that the gateway named before goes on being asked about.
+fn told_order(payment: &mut Payment, gateway: &GatewayOrderNumber) {
+    payment.second_orders.retain(|second| second != gateway);
+    if let Some(named) = payment.gateway_order_number.replace(gateway.clone())
+        && named != *gateway
+        && payment.second_orders.len() < HINTED_MAX
+    {
+        payment.second_orders.push(named);
+    }
 }
 
 /// Joins the facts of a verified notification.

@@ -10,7 +10,7 @@ use crate::core::payment::Payment;
 use crate::core::record::Record;
 use crate::core::schedule::Phase;
 use crate::store::{Draft, Fault, Table, View, chain, prefix_end};
-use crate::words::id::{MerchantName, PaymentNumber};
+use crate::words::id::{GatewayOrderNumber, MerchantName, PaymentNumber};
 use crate::words::time::Timestamp;
 
 /// Payments of one order that are looked through; an order with more is a mistake of the shop's.
@@ -162,6 +162,15 @@ pub fn index_transaction(draft: &mut Draft, merchant: &MerchantName, id: &str, n
     draft.put(Table::ByTransaction, text_key(merchant, id), number_key(number));
 }
 
+pub fn index_gateway_order(
+    draft: &mut Draft,
+    merchant: &MerchantName,
+    gateway: &GatewayOrderNumber,
+    number: PaymentNumber,
+) {
+    draft.put(Table::ByGatewayOrder, text_key(merchant, gateway.as_str()), number_key(number));
+}
+
 /// Writes a payment and what is derived from it alone: the request, order and gateway indexes, the
 /// open list and the due index.
 pub fn save(draft: &mut Draft, payment: &Payment, until: Timestamp) -> Result<(), Fault> {
@@ -198,7 +207,7 @@ pub fn save(draft: &mut Draft, payment: &Payment, until: Timestamp) -> Result<()
     if let Some(gateway) = &payment.gateway_order_number
         && old.as_ref().is_none_or(|old| old.gateway_order_number.as_ref() != Some(gateway))
     {
-        draft.put(Table::ByGatewayOrder, text_key(&payment.merchant, gateway.as_str()), number.clone());
+        index_gateway_order(draft, &payment.merchant, gateway, payment.number);
     }
     write(draft, Table::Payments, number, payment)
 }

@@ -153,6 +153,34 @@ fn a_checkout_id_that_ends_like_a_suffix_is_an_id_of_its_own() {
 }
 
 #[test]
+fn a_second_order_number_is_bound_as_firmly_as_the_first() {
+    let mut world = World::new();
+    world.submit("hmac", "c1", "5");
+    world.submit("hmac", "c2", "5");
+    world.hear("hmac", &confirmation("SUCCESS", "c1", "7000005", "5", Scheme::HmacSha512));
+    world.hear("hmac", &confirmation("SUCCESS", "c1", "7000006", "5", Scheme::HmacSha512));
+    world.hear("hmac", &confirmation("SUCCESS", "c2", "7000006", "5", Scheme::HmacSha512));
+    assert_eq!(world.state("hmac", "c2"), "open");
+    assert!(world.firing().iter().any(|a| a.contains("order-number-taken")), "{:?}", world.firing());
+    world.prove();
+}
+
+#[test]
+fn a_number_told_late_does_not_replace_the_one_the_gateway_named() {
+    let mut world = World::new();
+    world.submit("hmac", "c1", "5");
+    world.hear("hmac", &confirmation("SUCCESS", "c1", "7000005", "5", Scheme::HmacSha512));
+    let told =
+        Submission { gateway_order_number: GatewayOrderNumber::new("7000009").ok(), ..submission("hmac", "c1", "5") };
+    let outcome = world.turn(|e, d, now| e.submit(d, told, now));
+    assert!(matches!(outcome, Submitted::Amended { .. }));
+    let look = world.due().into_iter().next().expect("a look");
+    let asked: Vec<String> = look.queries.iter().map(|q| format!("{q:?}")).collect();
+    assert!(asked.iter().any(|q| q.contains("7000005")) && asked.iter().any(|q| q.contains("7000009")), "{asked:?}");
+    world.prove();
+}
+
+#[test]
 fn a_forgery_does_not_hold_back_what_a_signed_message_wants() {
     let mut world = World::new();
     let paypal = Submission { payment_method: Some("paypal".into()), ..submission("nvp", "r1", "12.50") };
