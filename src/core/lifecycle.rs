@@ -160,7 +160,9 @@ pub fn step(state: State, news: News) -> Step {
         (State::UnfinishedProvisional, AgreeThrice) => Move(State::Unfinished),
         (State::Unfinished, AgreeTwice | AgreeThrice) => Stay,
         (State::Unfinished, Undecided) => MoveBack(State::Open),
-        (State::UnfinishedProvisional | State::Unfinished, HandOver) => Stay,
+        // It can't be asked any more, and the third look is missing: a person decides.
+        (State::UnfinishedProvisional, HandOver) => Move(State::HandedOver),
+        (State::Unfinished, HandOver) => Stay,
         (State::UnfinishedProvisional | State::Unfinished, Accept) => MoveLate(State::Accepted),
         (State::UnfinishedProvisional | State::Unfinished, Reserve) => MoveLate(State::Reserved),
         (State::UnfinishedProvisional | State::Unfinished, PayProvisionally) => MoveLate(State::PaidProvisional),

@@ -12,7 +12,7 @@ use crate::core::message::{Dialect, PaymentState, Transaction};
 use crate::core::payment::{DIGESTS_MAX, HINTED_MAX, Hinted, Payment};
 use crate::core::policy::Policy;
 use crate::core::record::{Event, Notified, Record, ResponseOutcome, Weight};
-use crate::core::schedule::{Cause, HINT_APART, Watch};
+use crate::core::schedule::{Cause, HINT_APART, Phase, Watch};
 use crate::core::submission::Submission;
 use crate::engine::alerts::{self, Condition, Who};
 use crate::engine::digest::gist;
@@ -69,7 +69,11 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
             payment.watch.look_soon(now.steady, "a person asked for it", Cause::Other);
             News::None
         }),
-        Event::TimeOver { number } => change(draft, turn, *number, |_| News::TimeOver),
+        Event::TimeOver { number } => change(draft, turn, *number, |payment| {
+            // A look that was planned while the gateway could still be asked: only planned anew.
+            let is_over = payment.next.as_ref().is_some_and(|next| next.phase == Phase::HandOver);
+            if is_over { News::TimeOver } else { News::None }
+        }),
         Event::Lane { merchant, why } => lane(draft, turn, merchant, why.as_deref()),
         Event::Deaf { from, to, why } => deaf(draft, turn, *from, *to, why),
         Event::ClockJumped { by } => {

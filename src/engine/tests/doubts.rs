@@ -293,3 +293,63 @@ fn a_forged_hint_after_the_deadline_brings_a_whole_look() {
 // ---- orphans ----
 
 // ---- a long time ----
+
+#[test]
+fn who_can_no_longer_be_asked_is_handed_over_once() {
+    let mut world = World::new();
+    let numbered =
+        Submission { gateway_order_number: GatewayOrderNumber::new("7000041").ok(), ..submission("hmac", "c1", "5") };
+    world.turn(|e, d, now| e.submit(d, numbered, now));
+    while world.state("hmac", "c1") == "open" {
+        let look = world.next_look();
+        world.answer(&look, Outcome::NotFound, vec![]);
+    }
+    assert_eq!(world.state("hmac", "c1"), "unfinished_provisional");
+    let Contract::Checkout(contract) =
+        &mut world.engine.policy.accounts.get_mut(&MerchantName::new("hmac").expect("name")).expect("account").contract
+    else {
+        panic!("a checkout account");
+    };
+    contract.can_ask = false;
+    world.turn(|e, d, now| e.started(d, now));
+    world.pass(days(2));
+    world.turn(|e, d, now| e.tick(d, now));
+    world.turn(|e, d, now| e.tick(d, now));
+    assert_eq!(world.state("hmac", "c1"), "handed_over");
+    let journal = crate::store::journal_len(&world.store).expect("a length");
+    world.pass(minutes(1));
+    world.turn(|e, d, now| e.tick(d, now));
+    assert_eq!(crate::store::journal_len(&world.store).expect("a length"), journal, "not once a minute for ever");
+    world.prove();
+}
+
+#[test]
+fn one_sink_in_trouble_does_not_silence_the_other() {
+    let mut world = World::new();
+    world.engine.policy.alerts.webhook = true;
+    world.turn(|e, d, now| e.started(d, now));
+    for n in 0..1_100 {
+        world.turn(|e, d, now| {
+            let merchant = MerchantName::new("signed").expect("name");
+            e.lane(d, &merchant, Some(&format!("trouble {n}")), now)?;
+            e.lane(d, &merchant, None, now)
+        });
+    }
+    // The webhook fails, the log works.
+    loop {
+        let due = world.engine.deliveries(&world.store, world.now, 500).expect("no fault");
+        if due.is_empty() {
+            break;
+        }
+        world.turn(|e, d, now| {
+            for delivery in &due {
+                let outcome = if delivery.sink == Sink::Log { Ok(()) } else { Err("refused".to_owned()) };
+                e.delivered(d, delivery.number, outcome, now)?;
+            }
+            Ok(())
+        });
+    }
+    let left = world.store.range(Table::Outbox, &[], &[], 10_000).expect("rows");
+    let logs = left.iter().filter(|(_, row)| String::from_utf8_lossy(row).contains("\"log\"")).count();
+    assert_eq!(logs, 0, "of {} tellings left, {logs} are for the log", left.len());
+}
