@@ -358,7 +358,10 @@ fn reconcile_discrepancies(
             }
             _ => {
                 if payment.discrepancies.len() >= DISCREPANCIES_MAX {
-                    payment.discrepancies.remove(0);
+                    // What still holds stays: its alert ends with it.
+                    let is_past = |d: &Discrepancy| d.resolved_at.is_some() || d.code.is_news();
+                    let oldest = payment.discrepancies.iter().position(is_past).unwrap_or(0);
+                    payment.discrepancies.remove(oldest);
                 }
                 books::put_discrepancy_day(draft, payment.number, business_day(now.wall, &report_zone(turn.policy)));
                 payment.discrepancies.push(Discrepancy {

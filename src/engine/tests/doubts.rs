@@ -295,6 +295,22 @@ fn a_forged_hint_after_the_deadline_brings_a_whole_look() {
 // ---- a long time ----
 
 #[test]
+fn an_open_disagreement_is_not_pushed_out_by_news() {
+    let mut world = World::new();
+    world.submit("signed", "r1", "12.50");
+    world.hear("signed", &signed(&transaction("t1", "r1", "purchase", "success", "1.25")));
+    for n in 0..60 {
+        world.submit("signed", "r1", &format!("{}", 100 + n));
+    }
+    let open = world.payment("signed", "r1")["discrepancies"].as_array().expect("a list").clone();
+    assert!(open.iter().any(|d| d["code"] == "amount-differs" && d["resolved_at"].is_null()));
+    let alerts = world.engine.alerts(&world.store, 0, 100, world.now).expect("no fault").items;
+    let differs = alerts.iter().find(|a| a["key"].as_str().is_some_and(|k| k.contains("amount-differs")));
+    assert_eq!(differs.expect("an alert")["count"], 1);
+    world.prove();
+}
+
+#[test]
 fn who_can_no_longer_be_asked_is_handed_over_once() {
     let mut world = World::new();
     let numbered =
