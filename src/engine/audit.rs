@@ -113,7 +113,7 @@ impl Engine {
             return Ok(Some("its next look is missing from the due index".into()));
         }
         let is_listed = view.get(Table::Open, &books::number_key(payment.number))?.is_some();
-        if is_listed == payment.state.is_settled() {
+        if is_listed != payment.is_listed() {
             return Ok(Some(format!("its state {} and the open list disagree", payment.state.name())));
         }
         if payment.state.is_settled() || payment.is_orphan() {

@@ -187,8 +187,8 @@ pub fn save(draft: &mut Draft, payment: &Payment, until: Timestamp) -> Result<()
         let row = DueRow { merchant: payment.merchant.clone(), until: until.as_millisecond() };
         write(draft, Table::Due, key, &row)?;
     }
-    let was_listed = old.as_ref().is_some_and(|p| !p.state.is_settled());
-    let is_listed = !payment.state.is_settled();
+    let was_listed = old.as_ref().is_some_and(Payment::is_listed);
+    let is_listed = payment.is_listed();
     if is_listed && !was_listed {
         draft.put(Table::Open, number.clone(), Vec::new());
     } else if was_listed && !is_listed {

@@ -95,7 +95,7 @@ fn standing_of(draft: &Draft, payment: &Payment) -> Result<Option<Standing>, Fau
 pub fn settle(draft: &mut Draft, turn: Turn, mut payment: Payment, news: News) -> Result<(), Fault> {
     supersede(&mut payment.known, payment.method.as_deref());
     let Some(mut standing) = standing_of(draft, &payment)? else {
-        return settle_orphan(draft, turn, payment);
+        return settle_orphan(draft, turn, payment, &news);
     };
     let account = turn.account(&payment)?;
     post(draft, turn, &mut payment)?;
@@ -399,10 +399,10 @@ fn plan(turn: Turn, account: &Account, payment: &mut Payment) {
     let can_ask = can_ask(account, payment);
     let mut next = if payment.is_orphan() {
         // One look, when the message that made it is ten minutes old.
-        let first = payment.watch.soon.as_ref().filter(|_| can_ask && payment.watch.looks == 0);
-        first.map(|soon| Next {
+        // Where nobody can be asked it is told then, unless the submission came.
+        payment.watch.soon.as_ref().filter(|_| payment.watch.looks == 0 || !can_ask).map(|soon| Next {
             at: payment.watch.retry_at.map_or(soon.at, |retry| retry.max(soon.at)),
-            phase: Phase::Soon,
+            phase: if can_ask { Phase::Soon } else { Phase::HandOver },
             why: soon.why.clone(),
         })
     } else {
@@ -505,10 +505,14 @@ fn is_large(policy: &Policy, amount: Option<Amount>) -> bool {
 // ---- orphans ----
 
 /// A request nobody submitted: its facts are kept, nothing is booked, and money is told.
-fn settle_orphan(draft: &mut Draft, turn: Turn, mut payment: Payment) -> Result<(), Fault> {
+fn settle_orphan(draft: &mut Draft, turn: Turn, mut payment: Payment, news: &News) -> Result<(), Fault> {
     let account = turn.account(&payment)?;
+    if *news == News::TimeOver {
+        payment.watch.soon = None;
+    }
     let money = payment.known.iter().find(|k| k.stands() && k.meaning.is_income());
-    if let Some(known) = money.filter(|_| payment.watch.looks > 0) {
+    let is_told = payment.open_discrepancies().any(|d| d.code == Code::OrphanMoney);
+    if let Some(known) = money.filter(|_| is_told || payment.watch.looks > 0 || *news == News::TimeOver) {
         let stated = known.amount().map(|a| a.to_string()).unwrap_or_else(|| "an amount".into());
         let misfit = Misfit {
             code: Code::OrphanMoney,

@@ -292,6 +292,37 @@ fn a_forged_hint_after_the_deadline_brings_a_whole_look() {
 
 // ---- orphans ----
 
+#[test]
+fn an_orphan_nobody_can_be_asked_about_is_told_after_ten_minutes() {
+    let mut world = World::new();
+    let Contract::Checkout(contract) =
+        &mut world.engine.policy.accounts.get_mut(&MerchantName::new("hmac").expect("name")).expect("account").contract
+    else {
+        panic!("a checkout account");
+    };
+    contract.can_ask = false;
+    world.turn(|e, d, now| e.started(d, now));
+    world.hear("hmac", &confirmation("SUCCESS", "c9", "7000031", "5", Scheme::HmacSha512));
+    world.pass(minutes(11));
+    world.turn(|e, d, now| e.tick(d, now));
+    assert!(world.firing().iter().any(|a| a.contains("orphan-money")), "{:?}", world.firing());
+    let journal = crate::store::journal_len(&world.store).expect("a length");
+    world.pass(minutes(1));
+    world.turn(|e, d, now| e.tick(d, now));
+    assert_eq!(crate::store::journal_len(&world.store).expect("a length"), journal, "told once");
+    world.prove();
+}
+
+#[test]
+fn an_orphan_without_money_does_not_stay_on_the_open_list() {
+    let mut world = World::new();
+    world.hear("signed", &signed(&transaction("t1", "r9", "purchase", "failed", "12.50")));
+    let look = world.next_look();
+    world.answer(&look, Outcome::Found, vec![transaction("t1", "r9", "purchase", "failed", "12.50")]);
+    assert!(world.engine.open(&world.store, 0, 10, world.now).expect("no fault").items.is_empty());
+    world.prove();
+}
+
 // ---- a long time ----
 
 #[test]
