@@ -430,7 +430,8 @@ fn until(policy: &Policy, account: &Account, payment: &Payment) -> Timestamp {
 fn alert(draft: &mut Draft, turn: Turn, account: &Account, payment: &mut Payment) -> Result<(), Fault> {
     hand_over(draft, turn, account, payment)?;
     let method = method_of(turn.policy, account, payment);
-    let is_frozen = payment.state == State::Open && schedule::is_frozen(method, payment.watch.since, turn.now.steady);
+    let is_undecided = matches!(payment.state, State::Open | State::Accepted);
+    let is_frozen = is_undecided && schedule::is_frozen(method, payment.watch.since, turn.now.steady);
     let key = format!("frozen/{}", payment.merchant);
     if is_frozen && !payment.is_frozen {
         let condition = Condition {
