@@ -371,6 +371,24 @@ fn who_can_no_longer_be_asked_is_handed_over_once() {
 }
 
 #[test]
+fn a_report_hides_no_hand_over_behind_what_is_open() {
+    let mut world = World::new();
+    world.turn(|e, d, now| {
+        for n in 0..5_001 {
+            e.submit(d, submission("signed", &format!("r{n}"), "1"), now)?;
+        }
+        Ok(())
+    });
+    world.submit("hmac", "c1", "5");
+    world.pass(minutes(36));
+    world.turn(|e, d, now| e.tick(d, now));
+    let day = crate::words::time::business_day(world.now.wall, &jiff::tz::TimeZone::UTC);
+    let report = world.engine.report(&world.store, report::Slot { day, is_final: false }).expect("no fault");
+    assert_eq!(report.handed_over.len(), 1);
+    assert!(report.text().contains("Not decided yet: 5001"), "every open payment is counted");
+}
+
+#[test]
 fn one_sink_in_trouble_does_not_silence_the_other() {
     let mut world = World::new();
     world.engine.policy.alerts.webhook = true;
