@@ -131,8 +131,10 @@ impl Engine {
             .inputs
             .parse()
             .map_err(|_| Fault::damaged(Table::Reports, &slot_key(slot), "inputs is not a journal sequence"))?;
-        let then = audit::rebuild(view, until)?;
-        Ok(Some((self.report(&then, slot)?, written.sha256)))
+        let (then, policy) = audit::rebuild_with_policy(view, until)?;
+        let policy = policy.unwrap_or_else(|| self.policy.clone());
+        let engine = Engine { policy, keys: self.keys.clone() };
+        Ok(Some((engine.report(&then, slot)?, written.sha256)))
     }
 
     /// Journals that a report was written; `sha256` is that of its text.

@@ -371,6 +371,22 @@ fn who_can_no_longer_be_asked_is_handed_over_once() {
 }
 
 #[test]
+fn a_past_report_keeps_the_policy_it_was_made_under() {
+    let mut world = World::new();
+    world.submit("signed", "r1", "12.50");
+    world.hear("signed", &signed(&transaction("t1", "r1", "purchase", "success", "12.50")));
+    world.pass(days(1));
+    let slot = world.engine.report_due(&world.store, world.now).expect("no fault").expect("a report is due");
+    let report = world.engine.report(&world.store, slot).expect("no fault");
+    world.turn(|e, d, now| e.reported(d, &report, intake::digest(report.text().as_bytes()), now));
+    world.engine.policy.report.time_zone = "Asia/Tokyo".into();
+    world.turn(|e, d, now| e.started(d, now));
+    let (again, _) = world.engine.report_again(&world.store, slot).expect("no fault").expect("it was written");
+    assert_eq!(again.text(), report.text());
+    world.prove();
+}
+
+#[test]
 fn a_report_hides_no_hand_over_behind_what_is_open() {
     let mut world = World::new();
     world.turn(|e, d, now| {
