@@ -371,6 +371,27 @@ fn who_can_no_longer_be_asked_is_handed_over_once() {
 }
 
 #[test]
+fn no_custom_field_of_the_shop_reaches_the_journal() {
+    let mut world = World::new();
+    let fields = || Some([("customer".to_owned(), "Erika Mustermann".to_owned())].into());
+    let named = || Submission { custom_fields: fields(), ..submission("signed", "r1", "12.50") };
+    world.turn(|e, d, now| e.submit(d, named(), now));
+    assert!(matches!(world.turn(|e, d, now| e.submit(d, named(), now)), Submitted::Same { .. }));
+    let other = Submission {
+        custom_fields: Some([("customer".to_owned(), "Max Mustermann".to_owned())].into()),
+        ..submission("signed", "r1", "12.50")
+    };
+    let outcome = world.turn(|e, d, now| e.submit(d, other, now));
+    assert!(matches!(outcome, Submitted::Conflict { field: "custom_fields", .. }));
+    for table in Table::ALL {
+        for (_, row) in world.store.range(table, &[], &[], 1_000).expect("rows") {
+            assert!(!String::from_utf8_lossy(&row).contains("Mustermann"), "{}", table.name());
+        }
+    }
+    world.prove();
+}
+
+#[test]
 fn a_past_report_keeps_the_policy_it_was_made_under() {
     let mut world = World::new();
     world.submit("signed", "r1", "12.50");
