@@ -14,8 +14,8 @@ mod looks;
 mod turns;
 mod views;
 pub mod explain;
-pub mod report;
 pub mod audit;
+pub mod report;
 
 #[cfg(test)]
 mod tests;

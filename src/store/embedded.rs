@@ -16,8 +16,7 @@ use super::site::Site;
 use super::watched::{Listener, Watch, Watched};
 use super::{Commit, Fault, Row, Table, View, chain, frame, journal_len};
 
-/// The stored format this program writes and reads: the row `format` of [`Table::Meta`].
-pub const FORMAT: &str = "1";
+pub use super::frame::FORMAT;
 
 /// The key of the format's number in [`Table::Meta`].
 pub const FORMAT_KEY: &[u8] = b"format";
