@@ -353,3 +353,6 @@ fn end_of(fault: Fault) -> End {
         Fault::Storage(_) | Fault::Damaged { .. } | Fault::Overtaken { .. } | Fault::Broken(_) => End::Fatal(fault),
     }
 }
+
+#[cfg(test)]
+mod tests;
