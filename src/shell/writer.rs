@@ -355,4 +355,4 @@ fn end_of(fault: Fault) -> End {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::shell) mod tests;
