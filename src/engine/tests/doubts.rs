@@ -129,6 +129,21 @@ fn an_old_message_played_again_pages_nobody() {
 }
 
 #[test]
+fn a_strangers_long_text_does_not_fill_the_journal() {
+    let mut world = World::new();
+    world.submit("signed", "r1", "12.50");
+    let mut long = transaction("t1", "r1", "purchase", "success", "1");
+    long.order_number = Some("x".repeat(100_000));
+    long.payment_methods = vec!["m".repeat(100_000)];
+    world.hear("signed", &wpg::encode::payment_xml(&long));
+    let page = world.engine.journal(&world.store, 0, 1_000).expect("no fault");
+    let heard = page.items.last().expect("a record");
+    assert_eq!((&heard["event"], &heard["weight"]), (&"notified".into(), &"hint".into()));
+    assert!(heard.to_string().len() < 5_000, "{} bytes", heard.to_string().len());
+    world.prove();
+}
+
+#[test]
 fn messages_that_no_longer_fit_are_counted_once_in_the_journal() {
     let mut world = World::new();
     world.submit("signed", "r1", "12.50");
