@@ -184,10 +184,7 @@ pub fn zone(name: &str) -> TimeZone {
 
 /// Moves the payment along its lifecycle; returns what must be told about the move.
 fn live(turn: Turn, account: &Account, payment: &mut Payment, standing: &Standing, news: &News) -> Vec<Misfit> {
-    let mut events = Vec::new();
-    if let News::Event(code, what, amount) = news {
-        events.push(Misfit { code: *code, what: what.clone(), amount: *amount });
-    }
+    let mut events = event_of(news);
     let can_ask = can_ask(account, payment);
     if payment.state == State::HandedOver && can_ask {
         // It became known how to ask: back to the looks.
@@ -227,6 +224,13 @@ fn live(turn: Turn, account: &Account, payment: &mut Payment, standing: &Standin
     }
     payment.reason = reason(payment, standing, can_ask);
     events
+}
+
+fn event_of(news: &News) -> Vec<Misfit> {
+    match news {
+        News::Event(code, what, amount) => vec![Misfit { code: *code, what: what.clone(), amount: *amount }],
+        News::None | News::TimeOver => Vec::new(),
+    }
 }
 
 fn enter(payment: &mut Payment, state: State, now: Now) {
@@ -513,15 +517,15 @@ fn settle_orphan(draft: &mut Draft, turn: Turn, mut payment: Payment, news: &New
     }
     let money = payment.known.iter().find(|k| k.stands() && k.meaning.is_income());
     let is_told = payment.open_discrepancies().any(|d| d.code == Code::OrphanMoney);
-    if let Some(known) = money.filter(|_| is_told || payment.watch.looks > 0 || *news == News::TimeOver) {
+    let misfit = money.filter(|_| is_told || payment.watch.looks > 0 || *news == News::TimeOver).map(|known| {
         let stated = known.amount().map(|a| a.to_string()).unwrap_or_else(|| "an amount".into());
-        let misfit = Misfit {
+        Misfit {
             code: Code::OrphanMoney,
             what: format!("the gateway reports {stated} for a request nobody submitted (transaction {})", known.id),
             amount: known.amount(),
-        };
-        reconcile_discrepancies(draft, turn, &mut payment, &[misfit], Vec::new())?;
-    }
+        }
+    });
+    reconcile_discrepancies(draft, turn, &mut payment, misfit.as_slice(), event_of(news))?;
     payment.reason = "verified messages came for a request nobody submitted".into();
     plan(turn, account, &mut payment);
     let until = until(turn.policy, account, &payment);

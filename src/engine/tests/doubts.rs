@@ -329,6 +329,16 @@ fn an_orphan_nobody_can_be_asked_about_is_told_after_ten_minutes() {
 }
 
 #[test]
+fn an_order_number_taken_is_told_of_an_orphan_too() {
+    let mut world = World::new();
+    world.submit("hmac", "c1", "5");
+    world.hear("hmac", &confirmation("SUCCESS", "c1", "7000051", "5", Scheme::HmacSha512));
+    world.hear("hmac", &confirmation("SUCCESS", "c9", "7000051", "5", Scheme::HmacSha512));
+    assert!(world.firing().iter().any(|a| a.contains("order-number-taken")), "{:?}", world.firing());
+    world.prove();
+}
+
+#[test]
 fn an_orphan_without_money_does_not_stay_on_the_open_list() {
     let mut world = World::new();
     world.hear("signed", &signed(&transaction("t1", "r9", "purchase", "failed", "12.50")));
