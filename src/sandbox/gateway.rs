@@ -429,7 +429,12 @@ impl Payment {
         let part = |wanted: bool| {
             let moves = self.life.moves.iter().filter(|m| m.at <= now && known(m) == wanted);
             moves
-                .map(|m| KnownMove { kind: m.kind, amount: m.amount, transaction_id: m.transaction_id.clone() })
+                .map(|m| KnownMove {
+                    at: m.at,
+                    kind: m.kind,
+                    amount: m.amount,
+                    transaction_id: m.transaction_id.clone(),
+                })
                 .collect()
         };
         PaymentTruth {
