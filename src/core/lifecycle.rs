@@ -204,7 +204,8 @@ pub fn step(state: State, news: News) -> Step {
         (State::Accepted, PayProvisionally) => Move(State::PaidProvisional),
         (State::Accepted, Pay) => Move(State::Paid),
         (State::Accepted, Fail) => MoveBack(State::Failed),
-        (State::Accepted, Cancel) => Move(State::Cancelled),
+        // SUCCESS was confirmed, and the gateway's books list no payment: a person must know.
+        (State::Accepted, Cancel) => MoveBack(State::Cancelled),
         (State::Accepted, Return) => Move(State::Returned),
         (State::Accepted, Refund) => Move(State::Refunded),
 

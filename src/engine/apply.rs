@@ -651,14 +651,17 @@ fn deaf(draft: &mut Draft, turn: Turn, from: Now, to: Now, why: &str) -> Result<
     }
     let mut touched = Vec::new();
     for lane in [books::Lane::First, books::Lane::Backlog] {
-        let rows = draft.range(Table::Due, &[lane as u8], &[lane as u8 + 1], DEAF_PAYMENTS_MAX)?;
-        for (key, bytes) in rows {
-            let row: books::DueRow = books::parse(Table::Due, &key, &bytes)?;
-            if row.until >= from.steady.as_millisecond() {
-                touched.push(books::due_parts(&key)?.1);
+        for merchant in turn.policy.accounts.keys() {
+            let (from_key, to_key) = books::due_all(lane, merchant);
+            for (key, bytes) in draft.range(Table::Due, &from_key, &to_key, DEAF_PAYMENTS_MAX)? {
+                let row: books::DueRow = books::parse(Table::Due, &key, &bytes)?;
+                if row.until >= from.steady.as_millisecond() {
+                    touched.push(books::due_parts(&key)?.1);
+                }
             }
         }
     }
+    touched.sort_unstable();
     let why = format!("we could not hear for a while ({why})");
     for number in touched {
         let mut payment = books::payment_at(draft, number)?;

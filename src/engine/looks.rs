@@ -4,15 +4,15 @@ use crate::core::look::{Answer, Look};
 use crate::core::payment::Payment;
 use crate::core::record::Event;
 use crate::core::schedule::{self, Phase};
-use crate::engine::books::{self, DueRow, Lane};
+use crate::engine::books::{self, Lane};
 use crate::engine::intake::{TRANSACTIONS_MAX, allow_listed};
 use crate::engine::{Engine, ask, settle};
 use crate::store::{Draft, Fault, Table, View};
 use crate::words::id::{MerchantName, PaymentNumber};
 use crate::words::time::{Now, Timestamp};
 
-/// Rows of the due index passed over in one reading, because their lanes are busy or stopped.
-const DUE_SCAN_MAX_ROWS: usize = 20_000;
+/// Rows of one account's lane passed over in one reading, because they are in flight.
+const DUE_SCAN_MAX_ROWS: usize = 2_048;
 const DUE_PAGE_ROWS: usize = 256;
 
 impl Engine {
@@ -29,12 +29,17 @@ impl Engine {
     ) -> Result<Vec<Look>, Fault> {
         let backlog = self.due_in(view, Lane::Backlog, now, limit, skip)?;
         let reserved = backlog.len().min(limit.div_ceil(4));
-        let mut looks = self.due_in(view, Lane::First, now, limit - reserved.min(limit), skip)?;
-        let room = limit - looks.len();
-        looks.extend(backlog.into_iter().take(room));
+        let mut numbers = self.due_in(view, Lane::First, now, limit - reserved.min(limit), skip)?;
+        let room = limit - numbers.len();
+        numbers.extend(backlog.into_iter().take(room));
+        let mut looks = Vec::new();
+        for number in numbers {
+            looks.extend(self.look(&books::payment_at(view, number)?));
+        }
         Ok(looks)
     }
 
+    /// The payments due in one lane, oldest first over all accounts.
     fn due_in(
         &self,
         view: &dyn View,
@@ -42,38 +47,56 @@ impl Engine {
         now: Now,
         limit: usize,
         skip: &dyn Fn(PaymentNumber, &MerchantName) -> bool,
-    ) -> Result<Vec<Look>, Fault> {
-        let mut looks = Vec::new();
-        let (mut from, to) = books::due_range(lane, now.steady);
-        let mut scanned = 0;
-        while looks.len() < limit && scanned < DUE_SCAN_MAX_ROWS {
-            let rows = view.range(Table::Due, &from, &to, DUE_PAGE_ROWS)?;
-            let Some((last, _)) = rows.last() else { break };
-            from = [last.as_slice(), &[0]].concat();
-            scanned += rows.len();
-            for (key, bytes) in &rows {
-                let row: DueRow = books::parse(Table::Due, key, bytes)?;
-                let (_, number) = books::due_parts(key)?;
-                if looks.len() >= limit || skip(number, &row.merchant) {
-                    continue;
-                }
-                let payment = books::payment_at(view, number)?;
-                if let Some(look) = self.look(&payment) {
-                    looks.push(look);
+    ) -> Result<Vec<PaymentNumber>, Fault> {
+        let mut due: Vec<(Timestamp, PaymentNumber)> = Vec::new();
+        for merchant in self.policy.accounts.keys() {
+            let (mut from, to) = books::due_range(lane, merchant, now.steady);
+            let (mut scanned, mut taken) = (0, 0);
+            while taken < limit && scanned < DUE_SCAN_MAX_ROWS {
+                let rows = view.range(Table::Due, &from, &to, DUE_PAGE_ROWS)?;
+                let Some((last, _)) = rows.last() else { break };
+                from = [last.as_slice(), &[0]].concat();
+                scanned += rows.len();
+                for (key, _) in &rows {
+                    let (at, number) = books::due_parts(key)?;
+                    if taken < limit && !skip(number, merchant) {
+                        due.push((at, number));
+                        taken += 1;
+                    }
                 }
             }
         }
-        Ok(looks)
+        due.sort_unstable();
+        Ok(due.into_iter().take(limit).map(|(_, number)| number).collect())
+    }
+
+    /// Merchant accounts that have payments in the store and no table in the configuration. A start
+    /// with any of them would leave those payments without looks: it must be refused.
+    pub fn missing_accounts(&self, view: &dyn View) -> Result<Vec<String>, Fault> {
+        let mut missing = Vec::new();
+        let mut from = Vec::new();
+        while let Some((key, _)) = view.range(Table::ByRequest, &from, &[], 1)?.into_iter().next() {
+            let name: Vec<u8> = key.split(|b| *b == 0).next().unwrap_or_default().to_vec();
+            // Names hold no byte below `-`: 1 is right behind the 0 that ends this one.
+            from = [name.as_slice(), &[1]].concat();
+            let name = String::from_utf8_lossy(&name).into_owned();
+            if !self.policy.accounts.keys().any(|known| known.as_str() == name) {
+                missing.push(name);
+            }
+        }
+        Ok(missing)
     }
 
     /// When the next look is due (steady clock); `None`: nothing is scheduled.
     pub fn next_due(&self, view: &dyn View) -> Result<Option<Timestamp>, Fault> {
         let mut next: Option<Timestamp> = None;
         for lane in [Lane::First, Lane::Backlog, Lane::Time] {
-            let rows = view.range(Table::Due, &[lane as u8], &[lane as u8 + 1], 1)?;
-            if let Some((key, _)) = rows.first() {
-                let at = books::due_parts(key)?.0;
-                next = Some(next.map_or(at, |n| n.min(at)));
+            for merchant in self.policy.accounts.keys() {
+                let (from, to) = books::due_all(lane, merchant);
+                if let Some((key, _)) = view.range(Table::Due, &from, &to, 1)?.first() {
+                    let at = books::due_parts(key)?.0;
+                    next = Some(next.map_or(at, |n| n.min(at)));
+                }
             }
         }
         Ok(next)

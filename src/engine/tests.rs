@@ -669,3 +669,27 @@ fn nobody_is_forgotten_when_a_row_is_lost() {
     let audit = world.engine.audit(&world.store).expect("no fault");
     assert_eq!((audit.forgotten, audit.unexplained), (1, 1), "{audit:#?}");
 }
+
+#[test]
+fn an_account_whose_lane_is_stopped_holds_up_nobody() {
+    let mut world = World::new();
+    for n in 0..3_000 {
+        world.submit("nvp", &format!("n{n}"), "5");
+    }
+    world.submit("signed", "r1", "12.50");
+    world.pass(hours(1));
+    let stopped = |_: PaymentNumber, merchant: &MerchantName| merchant.as_str() == "nvp";
+    let looks = world.engine.due(&world.store, world.now, 16, &stopped).expect("no fault");
+    assert_eq!(looks.iter().map(|l| l.request_id.as_str()).collect::<Vec<_>>(), ["r1"]);
+}
+
+#[test]
+fn an_account_that_left_the_configuration_is_missed() {
+    let mut world = World::new();
+    world.submit("signed", "r1", "12.50");
+    world.submit("nvp", "r1", "12.50");
+    assert!(world.engine.missing_accounts(&world.store).expect("no fault").is_empty());
+    let mut engine = world.engine.clone();
+    engine.policy.accounts.remove(&MerchantName::new("nvp").expect("a name"));
+    assert_eq!(engine.missing_accounts(&world.store).expect("no fault"), ["nvp"]);
+}

@@ -3,11 +3,10 @@
 use crate::core::account::Contract;
 use crate::core::alert::{Alert, Status, Telling};
 use crate::core::record::Event;
-use crate::engine::books::{self, DueRow, Lane};
+use crate::engine::books::{self, Lane};
 use crate::engine::judge::unpack;
 use crate::engine::{Delivery, Engine};
 use crate::store::{Draft, Fault, Table, View};
-use crate::words::id::MerchantName;
 use crate::words::time::{Now, SignedDuration, later};
 
 /// Row of `Table::Meta`: when we last could hear.
@@ -69,10 +68,12 @@ impl Engine {
             self.notice_jump(draft, heard, now)?;
         }
         self.heard(draft, now)?;
-        let (from, to) = books::due_range(Lane::Time, now.steady);
-        for (key, _) in draft.range(Table::Due, &from, &to, TICK_MAX_ROWS)? {
-            let (_, number) = books::due_parts(&key)?;
-            self.record(draft, Event::TimeOver { number }, now)?;
+        for merchant in self.policy.accounts.keys() {
+            let (from, to) = books::due_range(Lane::Time, merchant, now.steady);
+            for (key, _) in draft.range(Table::Due, &from, &to, TICK_MAX_ROWS)? {
+                let (_, number) = books::due_parts(&key)?;
+                self.record(draft, Event::TimeOver { number }, now)?;
+            }
         }
         self.plan_unaskable(draft, now)?;
         self.journal_forgeries(draft, now)?;
@@ -83,19 +84,14 @@ impl Engine {
     /// Due looks of accounts whose gateway can't be asked any more (a password was taken out of the configuration)
     /// are planned anew, as hand-overs: nobody would ever take them.
     fn plan_unaskable(&self, draft: &mut Draft, now: Now) -> Result<(), Fault> {
-        let is_mute =
-            |merchant: &MerchantName| match self.policy.accounts.get(merchant).map(|account| &account.contract) {
-                Some(Contract::Checkout(checkout)) => !checkout.can_ask,
-                Some(Contract::Wpg(_)) | None => false,
-            };
-        if !self.policy.accounts.keys().any(is_mute) {
-            return Ok(());
-        }
-        for lane in [Lane::First, Lane::Backlog] {
-            let (from, to) = books::due_range(lane, now.steady);
-            for (key, bytes) in draft.range(Table::Due, &from, &to, UNASKABLE_MAX_ROWS)? {
-                let row: DueRow = books::parse(Table::Due, &key, &bytes)?;
-                if is_mute(&row.merchant) {
+        let mute = self.policy.accounts.values().filter(|account| match &account.contract {
+            Contract::Checkout(checkout) => !checkout.can_ask,
+            Contract::Wpg(_) => false,
+        });
+        for account in mute {
+            for lane in [Lane::First, Lane::Backlog] {
+                let (from, to) = books::due_range(lane, &account.name, now.steady);
+                for (key, _) in draft.range(Table::Due, &from, &to, UNASKABLE_MAX_ROWS)? {
                     let (_, number) = books::due_parts(&key)?;
                     self.record(draft, Event::TimeOver { number }, now)?;
                 }
