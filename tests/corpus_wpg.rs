@@ -149,7 +149,7 @@ fn every_message_of_the_corpus_reads_as_its_manifest_says() {
         wrong.len()
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(read_right > 450);
+    assert!(read_right > 0, "the manifest has no rows");
 }
 
 fn key(secret: &str, pins: Vec<Vec<u8>>) -> Key {
@@ -220,6 +220,14 @@ fn every_vector_gives_its_verdict() {
                     "nvp_v1" => (&V1_FIELDS, &outer["response_signature"]),
                     _ => (&V1_REQUEST_FIELDS, &outer["request_signature"]),
                 };
+                if text("values") == "outer" {
+                    // The whole decoder, on the body as a gateway without v2 sends it.
+                    let stripped = String::from_utf8_lossy(&body).into_owned();
+                    let pairs = stripped.split('&').filter(|pair| !pair.starts_with("response_signature_v2="));
+                    let stripped = pairs.collect::<Vec<_>>().join("&");
+                    let verdict = verdict_on(decode(stripped.as_bytes(), Some(&key(secret, vec![]))));
+                    assert_eq!(verdict == "verified", expected, "{id}: {verdict}");
+                }
                 let value = |name: &str| values.get(name).map_or(&b""[..], Vec::as_slice);
                 (v1(names, value, secret.as_bytes()).as_bytes() == given.as_slice(), String::new())
             }

@@ -7,8 +7,8 @@ use crate::words::id::{MerchantName, PaymentNumber, RequestId};
 use crate::words::money::Amount;
 use crate::words::time::Timestamp;
 
-/// Members listed by name in one alert; more are counted.
-pub const MEMBERS_MAX: usize = 500;
+/// Members named in one alert; more are counted, and found by `open`.
+pub const MEMBERS_MAX: usize = 100;
 
 /// What an alert is about. The names are part of the interfaces.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -64,9 +64,12 @@ pub struct Alert {
     pub severity: Severity,
     pub merchant: Option<MerchantName>,
     pub summary: String,
+    /// A sample of the payments it is about, the first ones.
     pub members: Vec<Member>,
-    /// How often the condition was met since it fired.
+    /// Payments it is about now; of news, how often they came since it fired.
     pub count: u64,
+    /// Money at stake in all, one sum per currency.
+    pub at_stake: Vec<Amount>,
     pub status: Status,
     pub fired_at: Timestamp,
     pub resolved_at: Option<Timestamp>,
@@ -92,16 +95,13 @@ impl Alert {
         format!("alert-{}", self.number)
     }
 
-    /// Money at stake: the members' amounts, summed per currency.
-    pub fn at_stake(&self) -> Vec<Amount> {
-        let mut sums: Vec<Amount> = Vec::new();
-        for amount in self.members.iter().filter_map(|m| m.amount) {
-            match sums.iter_mut().find(|s| s.currency() == amount.currency()) {
-                Some(sum) => *sum = sum.checked_add(amount).unwrap_or(*sum),
-                None => sums.push(amount),
-            }
+    /// Adds to the money at stake (or takes from it, with a negative amount).
+    pub fn stake(&mut self, amount: Amount) {
+        match self.at_stake.iter_mut().find(|s| s.currency() == amount.currency()) {
+            Some(sum) => *sum = sum.checked_add(amount).unwrap_or(*sum),
+            None => self.at_stake.push(amount),
         }
-        sums
+        self.at_stake.retain(|sum| !sum.is_zero());
     }
 
     /// The alert as the interfaces and the webhook print it.
@@ -114,7 +114,7 @@ impl Alert {
             "status": self.status,
             "merchant": self.merchant,
             "summary": self.summary,
-            "at_stake": self.at_stake(),
+            "at_stake": self.at_stake,
             "count": self.count,
             "members": self.members,
             "fired_at": self.fired_at,

@@ -56,6 +56,9 @@ pub struct Payment {
     /// Key of the alert under which a person has it.
     #[serde(default)]
     pub desk: Option<String>,
+    /// Undecided for so long that a person was told.
+    #[serde(default)]
+    pub is_frozen: bool,
     /// Digests of the newest signed messages: a genuine one can be replayed for ever.
     #[serde(default)]
     pub digests: Vec<String>,
@@ -101,6 +104,7 @@ impl Payment {
             discrepancies: Vec::new(),
             claim: None,
             desk: None,
+            is_frozen: false,
             digests: Vec::new(),
             unverified: 0,
             received_at: at,

@@ -135,7 +135,26 @@ pub struct Watch {
 pub struct Soon {
     pub at: Timestamp,
     pub why: String,
-    pub is_hint: bool,
+    pub cause: Cause,
+}
+
+/// What brings a look forward.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// A message anybody could have sent: never into the window of a method that minds being asked.
+    UnprovenHint,
+    /// A message whose sender is proven and whose money is not.
+    SignedHint,
+    /// A fact, a deaf interval, a person.
+    Other,
+}
+
+impl Cause {
+    /// Hints of both kinds share one allowance: a look in [`HINT_APART`].
+    pub fn is_hint(self) -> bool {
+        matches!(self, Cause::UnprovenHint | Cause::SignedHint)
+    }
 }
 
 impl Watch {
@@ -190,9 +209,9 @@ impl Watch {
     }
 
     /// Brings the next look forward; the earliest wish stands.
-    pub fn look_soon(&mut self, at: Timestamp, why: &str, is_hint: bool) {
+    pub fn look_soon(&mut self, at: Timestamp, why: &str, cause: Cause) {
         if self.soon.as_ref().is_none_or(|soon| at < soon.at) {
-            self.soon = Some(Soon { at, why: why.to_owned(), is_hint });
+            self.soon = Some(Soon { at, why: why.to_owned(), cause });
         }
     }
 }
@@ -251,7 +270,7 @@ pub fn plan(state: State, watch: &Watch, method: &Method, can_ask: bool, number:
     }
     let scheduled = scheduled(state, watch, method, number);
     let soon = watch.soon.as_ref().map(|soon| {
-        let opens = method.window.filter(|_| method.retrieve_has_effects && soon.is_hint);
+        let opens = method.window.filter(|_| method.retrieve_has_effects && soon.cause == Cause::UnprovenHint);
         let at = opens.map_or(soon.at, |window| soon.at.max(later(watch.since, window)));
         Next { at, phase: Phase::Soon, why: soon.why.clone() }
     });
@@ -313,6 +332,12 @@ fn scheduled(state: State, watch: &Watch, method: &Method, number: PaymentNumber
             [] => Some(ladder(state, watch, method, number)),
         },
     }
+}
+
+/// Whether an undecided payment is so old that only weekly looks and a person are left.
+pub fn is_frozen(method: &Method, since: Timestamp, now: Timestamp) -> bool {
+    let window_end = method.window.unwrap_or_else(|| method.warm.last().copied().unwrap_or(minutes(30)));
+    now.duration_since(since) > window_end + days(COLD_DAYS)
 }
 
 /// The next rung for a payment that no look has given up.
@@ -492,10 +517,10 @@ mod tests {
         let schedule = Schedule::default();
         let paypal = schedule.method(false, Some("paypal"));
         let mut watch = Watch::new(at(SignedDuration::ZERO), at(SignedDuration::ZERO));
-        watch.look_soon(at(minutes(1)), "an unverified message", true);
+        watch.look_soon(at(minutes(1)), "an unverified message", Cause::UnprovenHint);
         assert_eq!(plan(State::Open, &watch, paypal, true, N).expect("a look").at, at(hours(3)));
         watch.soon = None;
-        watch.look_soon(at(minutes(1)), "a verified message", false);
+        watch.look_soon(at(minutes(1)), "a verified message", Cause::SignedHint);
         assert_eq!(plan(State::Open, &watch, paypal, true, N).expect("a look").at, at(minutes(1)));
     }
 

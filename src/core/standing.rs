@@ -323,8 +323,9 @@ mod tests {
     #[test]
     fn what_facts_add_up_to() {
         use Meaning::*;
+        type Row = (&'static str, &'static [(Meaning, &'static str)], News);
         #[rustfmt::skip]
-        let table: &[(&str, &[(Meaning, &str)], News)] = &[
+        let table: &[Row] = &[
             ("nothing known", &[], News::Undecided),
             ("a step only", &[(Step, "10")], News::Undecided),
             ("in progress", &[(Pending, "10")], News::Undecided),

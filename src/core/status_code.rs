@@ -86,35 +86,6 @@ pub fn status_code(code: &str) -> Option<StatusCode> {
     Some(StatusCode { code, class, name })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_725_codes_can_be_found() {
-        assert_eq!(CODES.len(), 725);
-        for row in CODES {
-            assert_eq!(status_code(row.0).map(|c| c.class), Some(row.1), "{}", row.0);
-        }
-        assert_eq!(status_code("305.0000"), None, "seen in the wild, documented nowhere");
-    }
-
-    #[test]
-    fn classes_are_those_of_the_fact_sheet() {
-        for (code, class) in [
-            ("201.0000", Class::Success),
-            ("100.5555", Class::TestMode),
-            ("400.1018", Class::DuplicateRequest),
-            ("500.1051", Class::RetryableTechnical),
-            ("500.1101", Class::SepaFileStep),
-            ("201.0005", Class::SepaReturn),
-            ("500.1999", Class::Ambiguous),
-        ] {
-            assert_eq!(status_code(code).map(|c| c.class), Some(class), "{code}");
-        }
-    }
-}
-
 /// Code, class and the documentation's name; sorted by code.
 #[rustfmt::skip]
 const CODES: &[(&str, Class, &str)] = &[
@@ -844,3 +815,32 @@ const CODES: &[(&str, Class, &str)] = &[
     ("U", Class::Unclassed, "AVS Unavailable"),
     ("Z", Class::Unclassed, "Unknown"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_725_codes_can_be_found() {
+        assert_eq!(CODES.len(), 725);
+        for row in CODES {
+            assert_eq!(status_code(row.0).map(|c| c.class), Some(row.1), "{}", row.0);
+        }
+        assert_eq!(status_code("305.0000"), None, "seen in the wild, documented nowhere");
+    }
+
+    #[test]
+    fn classes_are_those_of_the_fact_sheet() {
+        for (code, class) in [
+            ("201.0000", Class::Success),
+            ("100.5555", Class::TestMode),
+            ("400.1018", Class::DuplicateRequest),
+            ("500.1051", Class::RetryableTechnical),
+            ("500.1101", Class::SepaFileStep),
+            ("201.0005", Class::SepaReturn),
+            ("500.1999", Class::Ambiguous),
+        ] {
+            assert_eq!(status_code(code).map(|c| c.class), Some(class), "{code}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use crate::core::payment::Payment;
 use crate::core::policy::Policy;
 use crate::engine::books;
 use crate::store::{Draft, Fault, Table};
-use crate::words::id::{MerchantName, PaymentNumber};
+use crate::words::id::MerchantName;
 use crate::words::time::{Now, Timestamp};
 
 /// A condition that holds now.
@@ -31,27 +31,28 @@ pub fn member(payment: &Payment, note: Option<String>) -> Member {
     }
 }
 
+/// Whom a condition is about.
+pub enum Who {
+    /// News about no payment in particular.
+    Nobody,
+    /// A payment that was not in this alert before.
+    Joins(Member),
+    /// A payment that is in it, with something new to say.
+    Stays(Member),
+}
+
 /// The condition holds: fires its alert, or adds to the one that fires already.
-pub fn raise(
-    draft: &mut Draft,
-    policy: &Policy,
-    condition: Condition,
-    who: Option<Member>,
-    now: Now,
-) -> Result<(), Fault> {
+pub fn raise(draft: &mut Draft, policy: &Policy, condition: Condition, who: Who, now: Now) -> Result<(), Fault> {
     if let Some(mut alert) = books::firing(draft, &condition.key)? {
         let before = alert.clone();
         match who {
-            Some(who) => match alert.members.iter_mut().find(|m| m.number == who.number) {
-                Some(listed) => *listed = who,
-                None => {
-                    alert.count += 1;
-                    if alert.members.len() < MEMBERS_MAX {
-                        alert.members.push(who);
-                    }
+            Who::Nobody => alert.count += 1,
+            Who::Joins(member) => join(&mut alert, member),
+            Who::Stays(member) => {
+                if let Some(listed) = alert.members.iter_mut().find(|m| m.number == member.number) {
+                    *listed = member;
                 }
-            },
-            None => alert.count += 1,
+            }
         }
         alert.summary = condition.summary;
         alert.ends_at = condition.ends_at;
@@ -60,35 +61,50 @@ pub fn raise(
         }
         return Ok(());
     }
-    let alert = Alert {
+    let mut alert = Alert {
         number: books::next_number(draft, Table::Alerts)?,
         key: condition.key,
         topic: condition.topic,
         severity: condition.severity,
         merchant: condition.merchant,
         summary: condition.summary,
-        members: who.into_iter().collect(),
-        count: 1,
+        members: Vec::new(),
+        count: 0,
+        at_stake: Vec::new(),
         status: Status::Firing,
         fired_at: now.wall,
         resolved_at: None,
         told_at: now.steady,
         ends_at: condition.ends_at,
     };
+    match who {
+        Who::Nobody => alert.count = 1,
+        Who::Joins(member) | Who::Stays(member) => join(&mut alert, member),
+    }
     draft.put(Table::AlertsByKey, alert.key.clone().into_bytes(), alert.number.to_be_bytes().to_vec());
     books::put_alert(draft, &alert)?;
     tell(draft, policy, &alert, now)
 }
 
-/// The condition ended for one payment; with its last member the alert is resolved.
-pub fn clear(draft: &mut Draft, policy: &Policy, key: &str, who: PaymentNumber, now: Now) -> Result<(), Fault> {
-    let Some(mut alert) = books::firing(draft, key)? else { return Ok(()) };
-    let before = alert.members.len();
-    alert.members.retain(|m| m.number != who);
-    if alert.members.len() == before {
-        return Ok(());
+fn join(alert: &mut Alert, member: Member) {
+    alert.count += 1;
+    if let Some(amount) = member.amount {
+        alert.stake(amount);
     }
-    if alert.members.is_empty() {
+    if alert.members.len() < MEMBERS_MAX {
+        alert.members.push(member);
+    }
+}
+
+/// The condition ended for one payment that was in the alert; with the last one it is resolved.
+pub fn leave(draft: &mut Draft, policy: &Policy, key: &str, payment: &Payment, now: Now) -> Result<(), Fault> {
+    let Some(mut alert) = books::firing(draft, key)? else { return Ok(()) };
+    alert.members.retain(|m| m.number != payment.number);
+    alert.count = alert.count.saturating_sub(1);
+    if let Some(amount) = payment.amount() {
+        alert.stake(amount.negated());
+    }
+    if alert.count == 0 {
         return resolve(draft, policy, alert, now);
     }
     books::put_alert(draft, &alert)

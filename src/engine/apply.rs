@@ -12,10 +12,10 @@ use crate::core::message::{Dialect, PaymentState, Transaction};
 use crate::core::payment::{DIGESTS_MAX, HINTED_MAX, Hinted, Payment};
 use crate::core::policy::Policy;
 use crate::core::record::{Event, Notified, Record, ResponseOutcome, Weight};
-use crate::core::schedule::{HINT_APART, Watch};
+use crate::core::schedule::{Cause, HINT_APART, Watch};
 use crate::core::submission::Submission;
-use crate::engine::alerts::{self, Condition};
-use crate::engine::route::{self, Match};
+use crate::engine::alerts::{self, Condition, Who};
+use crate::engine::route;
 use crate::engine::settle::{NEWS_FOR, News, Turn, settle};
 use crate::engine::{books, settle};
 use crate::store::{Draft, Fault, Table, View};
@@ -24,6 +24,8 @@ use crate::words::time::{Now, SignedDuration, Timestamp, days, hours, later};
 
 /// Deaf intervals shorter than a request takes are not worth a look at every payment.
 const DEAF_MIN: SignedDuration = SignedDuration::from_millis(500);
+/// Deaf intervals from here on are told to a person.
+const DEAF_ALERT: SignedDuration = SignedDuration::from_secs(300);
 /// Payments that one deaf interval brings forward at most; the rest keep their schedule.
 const DEAF_PAYMENTS_MAX: usize = 200_000;
 /// Least wait after the gateway refused our credentials: it may lock us out.
@@ -63,7 +65,7 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
         Event::Looked { number, answers } => looked(draft, turn, *number, answers),
         Event::Asked { number } => change(draft, turn, *number, |payment| {
             payment.watch.retry_at = None;
-            payment.watch.look_soon(now.steady, "a person asked for it", false);
+            payment.watch.look_soon(now.steady, "a person asked for it", Cause::Other);
             News::None
         }),
         Event::TimeOver { number } => change(draft, turn, *number, |_| News::TimeOver),
@@ -144,9 +146,13 @@ fn submitted(
     payment.gateway_order_number = submission.gateway_order_number.clone().or(payment.gateway_order_number);
     payment.submission = Some(submission.clone());
     if was_announced {
-        payment.watch.look_soon(now.steady, "an unauthenticated message had come before the submission", true);
+        payment.watch.look_soon(
+            now.steady,
+            "an unauthenticated message had come before the submission",
+            Cause::UnprovenHint,
+        );
     } else if adopts {
-        payment.watch.look_soon(now.steady, "messages had come before the submission", false);
+        payment.watch.look_soon(now.steady, "messages had come before the submission", Cause::Other);
     }
     if let Some(parent) = &submission.parent_transaction_id {
         link(draft, &mut payment, &[parent.as_str()])?;
@@ -216,7 +222,7 @@ fn responded(
     }
     if outcome == ResponseOutcome::Unknown {
         let at = later(turn.now.steady, SignedDuration::from_secs(60));
-        payment.watch.look_soon(at, "the shop's request got no answer: its outcome is unknown", true);
+        payment.watch.look_soon(at, "the shop's request got no answer: its outcome is unknown", Cause::UnprovenHint);
     }
     settle(draft, turn, payment, News::None)
 }
@@ -234,7 +240,7 @@ fn notified(draft: &mut Draft, turn: Turn, notified: &Notified) -> Result<(), Fa
             orphan.watch.look_soon(
                 later(now.steady, HINT_APART),
                 "verified messages came for a request nobody submitted",
-                false,
+                Cause::Other,
             );
             orphan
         }
@@ -251,13 +257,13 @@ fn notified(draft: &mut Draft, turn: Turn, notified: &Notified) -> Result<(), Fa
         Weight::Fact if order_is_ours && matches!(news, News::None) => {
             news = facts_of_notification(draft, turn, &mut payment, dialect, notified)?;
             if dialect == Dialect::Checkout && notified.payment_state == Some(PaymentState::Success) {
-                payment.watch.look_soon(now.steady, "accepted: what do the gateway's own books say?", false);
+                payment.watch.look_soon(now.steady, "accepted: what do the gateway's own books say?", Cause::Other);
             }
         }
-        Weight::Fact | Weight::SignedHint => hint(&mut payment, notified, dialect, now, false),
+        Weight::Fact | Weight::SignedHint => hint(&mut payment, notified, dialect, now, Cause::SignedHint),
         Weight::Hint | Weight::Refuted => {
             payment.unverified = payment.unverified.saturating_add(1);
-            hint(&mut payment, notified, dialect, now, true);
+            hint(&mut payment, notified, dialect, now, Cause::UnprovenHint);
         }
     }
     if digest_vouches {
@@ -294,7 +300,7 @@ fn bind(draft: &mut Draft, payment: &mut Payment, gateway: &GatewayOrderNumber, 
             if !payment.second_orders.contains(gateway) && payment.second_orders.len() < HINTED_MAX {
                 payment.second_orders.push(gateway.clone());
             }
-            payment.watch.look_soon(now.steady, "a second gateway order number under the same own id", false);
+            payment.watch.look_soon(now.steady, "a second gateway order number under the same own id", Cause::Other);
         }
     }
     Ok(News::None)
@@ -368,7 +374,7 @@ fn join_fact(
 }
 
 /// A message that may only bring a look forward, at most one in ten minutes.
-fn hint(payment: &mut Payment, notified: &Notified, dialect: Dialect, now: Now, is_unproven: bool) {
+fn hint(payment: &mut Payment, notified: &Notified, dialect: Dialect, now: Now, cause: Cause) {
     if dialect == Dialect::Checkout
         && matches!(notified.payment_state, Some(PaymentState::Failure | PaymentState::Cancel))
     {
@@ -398,7 +404,7 @@ fn hint(payment: &mut Payment, notified: &Notified, dialect: Dialect, now: Now, 
         Weight::Hint => "an unverified message came",
         Weight::Refuted => "a message came whose signature is wrong",
     };
-    payment.watch.look_soon(allowed, why, is_unproven);
+    payment.watch.look_soon(allowed, why, cause);
 }
 
 /// Whether the answers say anything about the payment.
@@ -461,8 +467,7 @@ fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answers: &[Answe
         }
         vanish(&mut asked, answer, turn);
     }
-    let was_hint = asked.watch.soon.take().is_some_and(|soon| soon.is_hint || soon.why.contains("message"));
-    if was_hint {
+    if asked.watch.soon.take().is_some_and(|soon| soon.cause.is_hint()) {
         asked.watch.hint_looked_at = Some(now.steady);
     }
     for (_, (other, other_news)) in others {
@@ -502,15 +507,7 @@ fn target(
             if !route::names_our_account(policy, account, transaction) {
                 return Ok(None);
             }
-            match route::route(draft, policy, account, transaction)? {
-                // A relative of the asked payment's own transactions belongs to its family's root.
-                Some(Match::Related(number)) => {
-                    let related = books::payment_at(draft, number)?;
-                    Ok(Some(related.root.unwrap_or(related.number)))
-                }
-                Some(found) => Ok(Some(found.number())),
-                None => Ok(None),
-            }
+            route::route(draft, policy, account, transaction)
         }
     }
 }
@@ -550,7 +547,7 @@ fn lane(draft: &mut Draft, turn: Turn, merchant: &MerchantName, why: Option<&str
                 summary: format!("the gateway of {merchant} can't be asked: {why}"),
                 ends_at: None,
             };
-            alerts::raise(draft, turn.policy, condition, None, turn.now)
+            alerts::raise(draft, turn.policy, condition, Who::Nobody, turn.now)
         }
         None => match books::firing(draft, &key)? {
             Some(alert) => alerts::resolve(draft, turn.policy, alert, turn.now),
@@ -561,8 +558,13 @@ fn lane(draft: &mut Draft, turn: Turn, merchant: &MerchantName, why: Option<&str
 
 /// Every payment whose notification may have been sent while we were deaf gets its next look at once.
 fn deaf(draft: &mut Draft, turn: Turn, from: Now, to: Now, why: &str) -> Result<(), Fault> {
-    if to.steady.duration_since(from.steady) < DEAF_MIN {
+    let length = to.steady.duration_since(from.steady);
+    if length < DEAF_MIN {
         return Ok(());
+    }
+    if length >= DEAF_ALERT {
+        let summary = format!("nothing could be heard for {length:#} ({why}): every open payment is looked at now");
+        news(draft, turn, Topic::Deaf, None, summary)?;
     }
     let mut touched = Vec::new();
     for lane in [books::Lane::First, books::Lane::Backlog] {
@@ -579,7 +581,7 @@ fn deaf(draft: &mut Draft, turn: Turn, from: Now, to: Now, why: &str) -> Result<
         let mut payment = books::payment_at(draft, number)?;
         // Not all in the same second: spread over a minute, the same way every time.
         let spread = SignedDuration::from_millis((number.0 % 60) as i64 * 1000);
-        payment.watch.look_soon(later(turn.now.steady, spread), &why, false);
+        payment.watch.look_soon(later(turn.now.steady, spread), &why, Cause::Other);
         settle::replan(draft, turn, payment)?;
     }
     Ok(())
@@ -610,5 +612,5 @@ fn news(
     let ends_at = Some(later(turn.now.steady, NEWS_FOR));
     let severity = Severity::Warning;
     let condition = Condition { key, topic, severity, merchant: merchant.cloned(), summary, ends_at };
-    alerts::raise(draft, turn.policy, condition, None, turn.now)
+    alerts::raise(draft, turn.policy, condition, Who::Nobody, turn.now)
 }

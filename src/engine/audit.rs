@@ -8,7 +8,6 @@ use crate::core::record::Event;
 use crate::engine::{Engine, apply, books, settle};
 use crate::store::memory::Memory;
 use crate::store::{Draft, Fault, Table, View, chain, journal_len};
-use crate::words::id::PaymentNumber;
 
 /// Rows read at a time.
 const PAGE_ROWS: usize = 1_000;
@@ -121,13 +120,7 @@ impl Engine {
             return Ok(None);
         }
         if let Some(key) = &payment.desk {
-            let lists_it = |number: PaymentNumber| -> Result<bool, Fault> {
-                let alert = books::firing(view, key)?;
-                Ok(alert.is_some_and(|a| {
-                    a.members.iter().any(|m| m.number == number) || a.count as usize > a.members.len()
-                }))
-            };
-            if !lists_it(payment.number)? {
+            if books::firing(view, key)?.is_none() {
                 return Ok(Some(format!("the alert `{key}` it was handed over to is not open")));
             }
             return Ok(None);

@@ -257,6 +257,24 @@ pub fn entries_of_day(view: &dyn View, day: Date, after: u64, limit: usize) -> R
         .collect()
 }
 
+/// Notes that a payment got a discrepancy on a civil day of the report's zone.
+pub fn put_discrepancy_day(draft: &mut Draft, number: PaymentNumber, day: Date) {
+    let mut key = day_number(day).to_be_bytes().to_vec();
+    key.extend_from_slice(&number.0.to_be_bytes());
+    draft.put(Table::DiscrepanciesByDay, key, Vec::new());
+}
+
+/// Payments that got a discrepancy on a day, in order of arrival, behind `after`.
+pub fn discrepancies_of_day(view: &dyn View, day: Date, after: u64, limit: usize) -> Result<Vec<PaymentNumber>, Fault> {
+    let prefix = day_number(day).to_be_bytes().to_vec();
+    let mut from = prefix.clone();
+    from.extend_from_slice(&after.saturating_add(1).to_be_bytes());
+    let rows = view.range(Table::DiscrepanciesByDay, &from, &prefix_end(&prefix), limit)?;
+    rows.iter()
+        .map(|(key, _)| as_u64(Table::DiscrepanciesByDay, key, key.get(4..).unwrap_or_default()).map(PaymentNumber))
+        .collect()
+}
+
 // ---- alerts ----
 
 pub fn alert(view: &dyn View, number: u64) -> Result<Option<Alert>, Fault> {

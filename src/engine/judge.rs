@@ -100,8 +100,8 @@ impl Engine {
         };
         // A reader that panics on some body would stop judging for good: to the ring with it.
         let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.read(account, body)));
-        let message = match read {
-            Ok(Ok(message)) => message,
+        let (message, signer) = match read {
+            Ok(Ok(read)) => read,
             Ok(Err(why)) => return self.to_ring(draft, envelope, body, None, &why),
             Err(_) => return self.to_ring(draft, envelope, body, None, "the reader panicked"),
         };
@@ -111,7 +111,7 @@ impl Engine {
         }
         let digest = digest(body);
         for (transaction, request_id) in parts {
-            let weight = self.weigh(account, &message, transaction.as_ref());
+            let weight = self.weigh(signer, &message, transaction.as_ref());
             match self.destination(
                 draft,
                 account,
@@ -153,25 +153,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Reads a body with the account's own key, or with the sibling's whose merchant account it names.
-    fn read(&self, account: &Account, body: &[u8]) -> Result<Message, String> {
+    /// Reads a body with the key of the account whose merchant account it names: our own, or a
+    /// sibling's. Returns the account whose key was used.
+    fn read<'e>(&'e self, account: &'e Account, body: &[u8]) -> Result<(Message, &'e Account), String> {
         let key = self.keys.get(&account.name);
         match &account.contract {
-            Contract::Wpg(wpg) => {
+            Contract::Wpg(_) => {
                 let message = wire::wpg::decode(body, key).map_err(|why| why.to_string())?;
                 let named = message.transactions.first().and_then(|t| t.merchant_account_id.as_deref());
-                let is_own = |ids: &[String]| named.is_some_and(|id| ids.iter().any(|own| own == id));
-                if is_own(&wpg.merchant_account_ids) || message.authenticity.is_verified() {
-                    return Ok(message);
-                }
-                let sibling = route::family(&self.policy, account).into_iter().find(
-                    |member| matches!(&member.contract, Contract::Wpg(theirs) if is_own(&theirs.merchant_account_ids)),
-                );
-                match sibling {
-                    Some(sibling) => {
-                        wire::wpg::decode(body, self.keys.get(&sibling.name)).map_err(|why| why.to_string())
+                let owns = |member: &&Account| match &member.contract {
+                    Contract::Wpg(wpg) => named.is_some_and(|id| wpg.merchant_account_ids.iter().any(|own| own == id)),
+                    Contract::Checkout(_) => false,
+                };
+                match route::family(&self.policy, account).into_iter().find(owns) {
+                    Some(owner) if owner.name != account.name => {
+                        let key = self.keys.get(&owner.name);
+                        Ok((wire::wpg::decode(body, key).map_err(|why| why.to_string())?, owner))
                     }
-                    None => Ok(message),
+                    _ => Ok((message, account)),
                 }
             }
             Contract::Checkout(checkout) => {
@@ -180,7 +179,7 @@ impl Engine {
                     secret: key.map(|k| k.secret_bytes()),
                     own_id_parameter: Some(&checkout.own_id_parameter),
                 };
-                wire::checkout::decode(body, &reading).map_err(|why| why.to_string())
+                Ok((wire::checkout::decode(body, &reading).map_err(|why| why.to_string())?, account))
             }
         }
     }
@@ -202,18 +201,18 @@ impl Engine {
         transactions.map(|t| (Some(t.clone()), t.request_id.clone().or_else(|| own_id.clone()))).collect()
     }
 
-    /// How far a message may change the books: the scheme pinned for its account must have verified
-    /// it, cover every field we use, and identity must agree.
-    fn weigh(&self, account: &Account, message: &Message, transaction: Option<&Transaction>) -> Weight {
+    /// How far a message may change the books: the scheme pinned for the account must have verified
+    /// it with that account's own key, cover every field we use, and identity must agree.
+    fn weigh(&self, signer: &Account, message: &Message, transaction: Option<&Transaction>) -> Weight {
         let scheme = match &message.authenticity {
             Authenticity::Refuted { .. } => return Weight::Refuted,
             Authenticity::Unverifiable { .. } => return Weight::Hint,
             Authenticity::Verified { scheme, .. } => *scheme,
         };
-        match &account.contract {
+        match &signer.contract {
             Contract::Wpg(wpg) => {
-                let names_us = transaction.is_some_and(|t| route::names_our_account(&self.policy, account, t));
-                if !names_us {
+                let named = transaction.and_then(|t| t.merchant_account_id.as_deref());
+                if !named.is_some_and(|id| wpg.merchant_account_ids.iter().any(|own| own == id)) {
                     return Weight::Hint;
                 }
                 match (scheme, wpg.scheme) {
@@ -247,7 +246,7 @@ impl Engine {
         let is_signed = matches!(weight, Weight::Fact | Weight::SignedHint);
         let found = match account.dialect() {
             Dialect::Wpg => match transaction {
-                Some(transaction) => route::route(draft, &self.policy, account, transaction)?.map(route::Match::number),
+                Some(transaction) => route::route(draft, &self.policy, account, transaction)?,
                 None => None,
             },
             Dialect::Checkout => match request_id {

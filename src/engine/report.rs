@@ -184,8 +184,7 @@ impl Engine {
         self.discrepancies_of_day(view, start, end, report)
     }
 
-    /// Discrepancies opened on the day, whatever the age of their payment: read from the journal's own
-    /// evidence of the day would be exact too, but the payments carry them with their times.
+    /// Discrepancies opened on the day, whatever the age of their payment.
     fn discrepancies_of_day(
         &self,
         view: &dyn View,
@@ -193,13 +192,13 @@ impl Engine {
         end: Timestamp,
         report: &mut Report,
     ) -> Result<(), Fault> {
-        let mut from = Vec::new();
+        let mut after = 0;
         loop {
-            let rows = view.range(Table::Payments, &from, &[], PAGE_ROWS)?;
-            let Some((last, _)) = rows.last() else { return Ok(()) };
-            from = [last.as_slice(), &[0]].concat();
-            for (key, bytes) in &rows {
-                let payment: Payment = books::parse(Table::Payments, key, bytes)?;
+            let numbers = books::discrepancies_of_day(view, report.day, after, PAGE_ROWS)?;
+            let Some(last) = numbers.last() else { return Ok(()) };
+            after = last.0;
+            for number in numbers {
+                let payment = books::payment_at(view, number)?;
                 let of_day = payment.discrepancies.iter().filter(|d| d.since >= start && d.since < end);
                 report.discrepancies.extend(of_day.map(|d| DiscrepancyLine {
                     merchant: payment.merchant.to_string(),

@@ -12,25 +12,6 @@ use crate::engine::books;
 use crate::store::{Fault, View};
 use crate::words::id::{MerchantName, PaymentNumber};
 
-/// How sure the match is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Match {
-    /// The very request-id.
-    Exact(PaymentNumber),
-    /// A suffixed request-id, or a transaction-id known from before.
-    Suffixed(PaymentNumber),
-    /// A child of a transaction we know.
-    Related(PaymentNumber),
-}
-
-impl Match {
-    pub fn number(self) -> PaymentNumber {
-        match self {
-            Match::Exact(number) | Match::Suffixed(number) | Match::Related(number) => number,
-        }
-    }
-}
-
 /// The accounts whose transactions may be about payments of `account`: itself first, then its siblings.
 pub fn family<'p>(policy: &'p Policy, account: &'p Account) -> Vec<&'p Account> {
     let siblings = match &account.contract {
@@ -49,24 +30,25 @@ pub fn names_our_account(policy: &Policy, account: &Account, transaction: &Trans
     })
 }
 
-/// The payment a transaction belongs to, if it is one we know.
+/// The payment a transaction belongs to, if it is one we know. A child of transactions we know belongs
+/// to the root of their family.
 pub fn route(
     view: &dyn View,
     policy: &Policy,
     account: &Account,
     transaction: &Transaction,
-) -> Result<Option<Match>, Fault> {
+) -> Result<Option<PaymentNumber>, Fault> {
     let merchants: Vec<&MerchantName> = family(policy, account).iter().map(|a| &a.name).collect();
     if let Some(request_id) = transaction.request_id.as_deref() {
         for merchant in &merchants {
             if let Some(number) = books::by_request(view, merchant, request_id)? {
-                return Ok(Some(Match::Exact(number)));
+                return Ok(Some(number));
             }
         }
         if let Some(bare) = strip_suffix(request_id) {
             for merchant in &merchants {
                 if let Some(number) = books::by_request(view, merchant, bare)? {
-                    return Ok(Some(Match::Suffixed(number)));
+                    return Ok(Some(number));
                 }
             }
         }
@@ -74,14 +56,15 @@ pub fn route(
     if let Some(id) = transaction.transaction_id.as_deref() {
         for merchant in &merchants {
             if let Some(number) = books::by_transaction(view, merchant, id)? {
-                return Ok(Some(Match::Suffixed(number)));
+                return Ok(Some(number));
             }
         }
     }
     for id in [&transaction.parent_transaction_id, &transaction.group_transaction_id].into_iter().flatten() {
         for merchant in &merchants {
             if let Some(number) = books::by_transaction(view, merchant, id)? {
-                return Ok(Some(Match::Related(number)));
+                let related = books::payment_at(view, number)?;
+                return Ok(Some(related.root.unwrap_or(number)));
             }
         }
     }

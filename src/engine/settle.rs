@@ -14,7 +14,7 @@ use crate::core::payment::{DISCREPANCIES_MAX, Payment};
 use crate::core::policy::Policy;
 use crate::core::schedule::{self, Method, Next, Phase};
 use crate::core::standing::{Misfit, Standing, standing};
-use crate::engine::alerts::{self, Condition};
+use crate::engine::alerts::{self, Condition, Who, member};
 use crate::engine::books;
 use crate::store::{Draft, Fault, Table};
 use crate::words::money::Amount;
@@ -107,9 +107,8 @@ pub fn settle(draft: &mut Draft, turn: Turn, mut payment: Payment, news: News) -
     let was_income = payment.state.is_income();
     let events = live(turn, account, &mut payment, &standing, &news);
     reconcile_discrepancies(draft, turn, &mut payment, &standing.misfits, events)?;
-    let frozen_before = is_frozen(&payment);
     plan(turn, account, &mut payment);
-    alert(draft, turn, account, &mut payment, frozen_before)?;
+    alert(draft, turn, account, &mut payment)?;
     let until = until(turn.policy, account, &payment);
     books::save(draft, &payment, until)?;
     if was_income && !payment.state.is_income() {
@@ -339,13 +338,14 @@ fn reconcile_discrepancies(
         }
     }
     for code in ended {
-        alerts::clear(draft, turn.policy, &discrepancy_key(payment, code), payment.number, now)?;
+        alerts::leave(draft, turn.policy, &discrepancy_key(payment, code), payment, now)?;
     }
     for misfit in misfits.iter().chain(&events) {
         let is_open = payment.open_discrepancies().any(|d| d.code == misfit.code && d.what == misfit.what);
         if is_open {
             continue;
         }
+        let mut is_new = true;
         let same_code = payment.discrepancies.iter_mut().find(|d| d.code == misfit.code && d.resolved_at.is_none());
         match same_code {
             // The same disagreement in other numbers.
@@ -353,11 +353,13 @@ fn reconcile_discrepancies(
                 open.what = misfit.what.clone();
                 open.amount = misfit.amount;
                 open.evidence = turn.sequence;
+                is_new = false;
             }
             _ => {
                 if payment.discrepancies.len() >= DISCREPANCIES_MAX {
                     payment.discrepancies.remove(0);
                 }
+                books::put_discrepancy_day(draft, payment.number, business_day(now.wall, &report_zone(turn.policy)));
                 payment.discrepancies.push(Discrepancy {
                     code: misfit.code,
                     what: misfit.what.clone(),
@@ -376,7 +378,8 @@ fn reconcile_discrepancies(
             summary: format!("{} at request {}: {}", misfit.code.name(), payment.request_id, misfit.what),
             ends_at: misfit.code.is_news().then(|| later(now.steady, NEWS_FOR)),
         };
-        alerts::raise(draft, turn.policy, condition, Some(alerts::member(payment, None)), now)?;
+        let who = if is_new { Who::Joins(member(payment, None)) } else { Who::Stays(member(payment, None)) };
+        alerts::raise(draft, turn.policy, condition, who, now)?;
     }
     Ok(())
 }
@@ -420,67 +423,74 @@ fn until(policy: &Policy, account: &Account, payment: &Payment) -> Timestamp {
     if is_pending { Timestamp::MAX } else { later(payment.watch.since, window + WINDOW_SLACK) }
 }
 
-fn is_frozen(payment: &Payment) -> bool {
-    payment.state == State::Open && payment.next.as_ref().is_some_and(|n| n.phase == Phase::Frozen)
-}
-
-fn alert(
-    draft: &mut Draft,
-    turn: Turn,
-    account: &Account,
-    payment: &mut Payment,
-    frozen_before: bool,
-) -> Result<(), Fault> {
-    let now = turn.now;
-    let can_ask = can_ask(account, payment);
-    let confirmed = payment.state == State::Accepted;
-    let needs_desk = payment.state == State::HandedOver || (confirmed && !can_ask);
-    let large_key = format!("handed-over-large/{}/{}", payment.merchant, payment.request_id);
-    if needs_desk {
-        let day = business_day(now.wall, &report_zone(turn.policy));
-        let key = payment.desk.clone().unwrap_or_else(|| format!("handed-over/{}/{day}", payment.merchant));
-        let note = if confirmed { Some("confirmed by the gateway".to_owned()) } else { payment.claim.clone() };
+fn alert(draft: &mut Draft, turn: Turn, account: &Account, payment: &mut Payment) -> Result<(), Fault> {
+    hand_over(draft, turn, account, payment)?;
+    let method = method_of(turn.policy, account, payment);
+    let is_frozen = payment.state == State::Open && schedule::is_frozen(method, payment.watch.since, turn.now.steady);
+    let key = format!("frozen/{}", payment.merchant);
+    if is_frozen && !payment.is_frozen {
         let condition = Condition {
-            key: key.clone(),
-            topic: Topic::HandedOver,
-            severity: Severity::Warning,
-            merchant: Some(payment.merchant.clone()),
-            summary: format!("payments of {} that nobody can be asked about: look them up by hand", payment.merchant),
-            ends_at: None,
-        };
-        alerts::raise(draft, turn.policy, condition, Some(alerts::member(payment, note.clone())), now)?;
-        payment.desk = Some(key);
-        if confirmed || is_large(turn.policy, payment.amount()) {
-            let what = if confirmed { "confirmed" } else { "large" };
-            let condition = Condition {
-                key: large_key,
-                topic: Topic::HandedOverLarge,
-                severity: Severity::Page,
-                merchant: Some(payment.merchant.clone()),
-                summary: format!("a {what} payment that nobody can be asked about: request {}", payment.request_id),
-                ends_at: None,
-            };
-            alerts::raise(draft, turn.policy, condition, Some(alerts::member(payment, note)), now)?;
-        }
-    } else if let Some(key) = payment.desk.take() {
-        alerts::clear(draft, turn.policy, &key, payment.number, now)?;
-        alerts::clear(draft, turn.policy, &large_key, payment.number, now)?;
-    }
-    let frozen_key = format!("frozen/{}", payment.merchant);
-    if is_frozen(payment) {
-        let condition = Condition {
-            key: frozen_key,
+            key,
             topic: Topic::Frozen,
             severity: Severity::Warning,
             merchant: Some(payment.merchant.clone()),
             summary: format!("payments of {} are not decided after more than two weeks", payment.merchant),
             ends_at: None,
         };
-        alerts::raise(draft, turn.policy, condition, Some(alerts::member(payment, None)), now)?;
-    } else if frozen_before {
-        alerts::clear(draft, turn.policy, &frozen_key, payment.number, now)?;
+        alerts::raise(draft, turn.policy, condition, Who::Joins(member(payment, None)), turn.now)?;
+    } else if payment.is_frozen && !is_frozen {
+        alerts::leave(draft, turn.policy, &key, payment, turn.now)?;
     }
+    payment.is_frozen = is_frozen;
     Ok(())
+}
+
+/// Puts a payment that nobody can be asked about on a person's desk, or takes it from there.
+fn hand_over(draft: &mut Draft, turn: Turn, account: &Account, payment: &mut Payment) -> Result<(), Fault> {
+    let now = turn.now;
+    let confirmed = payment.state == State::Accepted;
+    let needs_desk = payment.state == State::HandedOver || (confirmed && !can_ask(account, payment));
+    let large_key = format!("handed-over-large/{}/{}", payment.merchant, payment.request_id);
+    if !needs_desk {
+        if let Some(key) = payment.desk.take() {
+            alerts::leave(draft, turn.policy, &key, payment, now)?;
+            alerts::leave(draft, turn.policy, &large_key, payment, now)?;
+        }
+        return Ok(());
+    }
+    let note = if confirmed { Some("confirmed by the gateway".to_owned()) } else { payment.claim.clone() };
+    let listed = member(payment, note.clone());
+    let day = business_day(now.wall, &report_zone(turn.policy));
+    let (key, who) = match payment.desk.take() {
+        Some(key) => (key, Who::Stays(listed)),
+        None => (format!("handed-over/{}/{day}", payment.merchant), Who::Joins(listed)),
+    };
+    let condition = Condition {
+        key: key.clone(),
+        topic: Topic::HandedOver,
+        severity: Severity::Warning,
+        merchant: Some(payment.merchant.clone()),
+        summary: format!("payments of {} that nobody can be asked about: look them up by hand", payment.merchant),
+        ends_at: None,
+    };
+    alerts::raise(draft, turn.policy, condition, who, now)?;
+    payment.desk = Some(key);
+    if !confirmed && !is_large(turn.policy, payment.amount()) {
+        return Ok(());
+    }
+    let what = if confirmed { "confirmed" } else { "large" };
+    let is_told = books::firing(draft, &large_key)?.is_some();
+    let listed = member(payment, note);
+    let condition = Condition {
+        key: large_key,
+        topic: Topic::HandedOverLarge,
+        severity: Severity::Page,
+        merchant: Some(payment.merchant.clone()),
+        summary: format!("a {what} payment that nobody can be asked about: request {}", payment.request_id),
+        ends_at: None,
+    };
+    let who = if is_told { Who::Stays(listed) } else { Who::Joins(listed) };
+    alerts::raise(draft, turn.policy, condition, who, now)
 }
 
 fn is_large(policy: &Policy, amount: Option<Amount>) -> bool {

@@ -33,6 +33,8 @@ pub enum Table {
     LedgerByDay,
     /// merchant 0 order number 0 ledger sequence u64 → empty.
     LedgerByOrder,
+    /// Civil day u32, payment number u64 → empty: payments that got a discrepancy on that day.
+    DiscrepanciesByDay,
     /// Alert number u64 → alert.
     Alerts,
     /// Deduplication key of an alert that is not resolved → alert number.
@@ -52,7 +54,7 @@ pub enum Table {
 }
 
 impl Table {
-    pub const ALL: [Table; 21] = [
+    pub const ALL: [Table; 22] = [
         Table::Meta,
         Table::Journal,
         Table::Payments,
@@ -66,6 +68,7 @@ impl Table {
         Table::Ledger,
         Table::LedgerByDay,
         Table::LedgerByOrder,
+        Table::DiscrepanciesByDay,
         Table::Alerts,
         Table::AlertsByKey,
         Table::Outbox,
@@ -92,6 +95,7 @@ impl Table {
             Table::Ledger => "ledger",
             Table::LedgerByDay => "ledger_by_day",
             Table::LedgerByOrder => "ledger_by_order",
+            Table::DiscrepanciesByDay => "discrepancies_by_day",
             Table::Alerts => "alerts",
             Table::AlertsByKey => "alerts_by_key",
             Table::Outbox => "outbox",

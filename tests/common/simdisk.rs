@@ -97,6 +97,65 @@ pub enum Trip {
     SyncDropsFrom { change: u64, percent: u64 },
 }
 
+const PAGE_BYTES: usize = 4096;
+
+type Page = [u8; PAGE_BYTES];
+
+/// A file's bytes in shared pages: a copy costs what is changed afterwards.
+#[derive(Clone, Debug, Default)]
+pub struct Image {
+    len: usize,
+    pages: Vec<Arc<Page>>,
+}
+
+impl Image {
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// New bytes are zero.
+    fn set_len(&mut self, len: usize) {
+        if len < self.len && !len.is_multiple_of(PAGE_BYTES) {
+            // What grows again behind the cut must not show the old bytes.
+            Arc::make_mut(&mut self.pages[len / PAGE_BYTES])[len % PAGE_BYTES..].fill(0);
+        }
+        self.pages.resize_with(len.div_ceil(PAGE_BYTES), || Arc::new([0; PAGE_BYTES]));
+        self.len = len;
+    }
+
+    /// A write can arrive although the growth before it was lost: then it makes the room itself.
+    fn write(&mut self, offset: usize, data: &[u8]) {
+        if self.len < offset + data.len() {
+            self.set_len(offset + data.len());
+        }
+        let mut at = 0;
+        while at < data.len() {
+            let (page, from) = ((offset + at) / PAGE_BYTES, (offset + at) % PAGE_BYTES);
+            let count = (PAGE_BYTES - from).min(data.len() - at);
+            Arc::make_mut(&mut self.pages[page])[from..from + count].copy_from_slice(&data[at..at + count]);
+            at += count;
+        }
+    }
+
+    fn read(&self, offset: usize, out: &mut [u8]) -> io::Result<()> {
+        if offset + out.len() > self.len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut at = 0;
+        while at < out.len() {
+            let (page, from) = ((offset + at) / PAGE_BYTES, (offset + at) % PAGE_BYTES);
+            let count = (PAGE_BYTES - from).min(out.len() - at);
+            out[at..at + count].copy_from_slice(&self.pages[page][from..from + count]);
+            at += count;
+        }
+        Ok(())
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Change {
     Write { offset: usize, data: Vec<u8> },
@@ -106,8 +165,8 @@ enum Change {
 type Watcher = Box<dyn FnMut(&State) + Send>;
 
 pub struct State {
-    cache: Vec<u8>,
-    durable: Vec<u8>,
+    cache: Image,
+    durable: Image,
     pending: Vec<Change>,
     dice: Dice,
     changes: u64,
@@ -137,14 +196,14 @@ pub struct SimFile {
 
 impl State {
     /// What a power cut would leave now.
-    pub fn image_after_cut(&self, damage: Damage, dice: &mut Dice) -> Vec<u8> {
+    pub fn image_after_cut(&self, damage: Damage, dice: &mut Dice) -> Image {
         let mut image = self.durable.clone();
         self.land(damage, dice, &mut image);
         image
     }
 
     /// Lets of the pending changes arrive what survives the damage.
-    fn land(&self, damage: Damage, dice: &mut Dice, image: &mut Vec<u8>) {
+    fn land(&self, damage: Damage, dice: &mut Dice, image: &mut Image) {
         let kept: Vec<Change> = match damage {
             Damage::LoseAll => Vec::new(),
             Damage::KeepAll => self.pending.clone(),
@@ -237,16 +296,10 @@ fn end(change: &Change) -> usize {
     }
 }
 
-fn apply(image: &mut Vec<u8>, change: &Change) {
+fn apply(image: &mut Image, change: &Change) {
     match change {
-        Change::Write { offset, data } => {
-            // A write can arrive although the growth before it was lost.
-            if image.len() < offset + data.len() {
-                image.resize(offset + data.len(), 0);
-            }
-            image[*offset..offset + data.len()].copy_from_slice(data);
-        }
-        Change::SetLen(len) => image.resize(*len, 0),
+        Change::Write { offset, data } => image.write(*offset, data),
+        Change::SetLen(len) => image.set_len(*len),
     }
 }
 
@@ -267,11 +320,11 @@ fn sectors(change: &Change) -> Vec<Change> {
 impl SimDisk {
     /// An empty disk.
     pub fn new(seed: u64) -> SimDisk {
-        SimDisk::with_image(seed, Vec::new())
+        SimDisk::with_image(seed, Image::default())
     }
 
     /// A disk with this durable file on it.
-    pub fn with_image(seed: u64, image: Vec<u8>) -> SimDisk {
+    pub fn with_image(seed: u64, image: Image) -> SimDisk {
         SimDisk(Arc::new(Mutex::new(State {
             cache: image.clone(),
             durable: image,
@@ -343,7 +396,7 @@ impl SimDisk {
     }
 
     /// The file as a reader sees it.
-    pub fn cache_image(&self) -> Vec<u8> {
+    pub fn cache_image(&self) -> Image {
         self.state().cache.clone()
     }
 
@@ -405,10 +458,7 @@ impl StorageBackend for SimFile {
             state.faults += 1;
             return Err(io::Error::from_raw_os_error(EIO));
         }
-        let from = offset as usize;
-        let found = state.cache.get(from..from + out.len());
-        out.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
+        state.cache.read(offset as usize, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

@@ -3,7 +3,7 @@
 //! v1 hashes ten values with nothing between them, so `request_id=ab` + `transaction_type=cdebit` and
 //! `request_id=abc` + `transaction_type=debit` sign alike. Each value has a grammar of its own, and
 //! where together they allow one cut only, the values are the signed ones. Everything else is left
-//! as a hint: the gateway sends v2 beside v1 wherever we have seen either.
+//! as a hint. Recorded messages without v2 have plain ids and neither token nor code: one cut.
 
 use std::net::IpAddr;
 

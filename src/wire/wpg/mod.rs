@@ -7,21 +7,22 @@
 //!
 //! All of it is pure, bounded and linear in the input; nothing here panics on any input.
 
-mod borders;
+mod xml;
+mod value;
+mod json;
+mod form;
+pub mod signature;
+mod pin;
+mod payment_xml;
+mod payment_json;
 mod canonical;
 mod dsig;
-pub mod encode;
-mod form;
-mod json;
+mod borders;
 mod nvp;
-mod payment_json;
-mod payment_xml;
-mod pin;
+mod json_signed;
 pub mod retrieve;
 mod seal;
-pub mod signature;
-mod value;
-mod xml;
+pub mod encode;
 
 pub use form::PAIRS_MAX;
 pub use pin::{NotAPin, pin_from_pem};
@@ -30,7 +31,7 @@ pub use xml::{ATTRIBUTES_MAX, DEPTH_MAX, ELEMENTS_MAX, NAMESPACES_MAX};
 
 use form::{Form, Plus};
 
-use crate::core::message::{Authenticity, Dialect, Format, Message, Scheme, Transaction};
+use crate::core::message::{Authenticity, Dialect, Format, Message, Transaction};
 use crate::wire::keys::Key;
 use crate::words::money::StatedAmount;
 
@@ -54,8 +55,8 @@ impl Unreadable {
 /// What a reader may be told besides the key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct DecodeOptions {
-    /// Accept RSA-SHA1 and SHA-1 digests in XML-DSig. Some hosts sent them until 2018; forging one
-    /// costs a fortune, not a miracle. Off unless the operator asks.
+    /// Accept RSA-SHA1 and SHA-1 digests in XML-DSig. Some hosts sent them until 2018; collisions have
+    /// become affordable since. Off unless the operator asks.
     pub allow_sha1: bool,
 }
 
@@ -196,7 +197,7 @@ fn read(body: &[u8], shape: Shape, key: Option<&Key>, options: DecodeOptions) ->
             let reason = Some("not signed".to_owned());
             Ok(message(Format::Json, reading, Authenticity::Unverifiable { scheme: None, reason }))
         }
-        Shape::JsonSigned => json_signed(body, secret),
+        Shape::JsonSigned => json_signed::read(bare(body), secret),
         Shape::Nvp => {
             let form = Form::read(bare(body), Plus::IsSpace)?;
             let verdict = nvp::authenticity(&form, secret);
@@ -209,47 +210,6 @@ fn read_json(body: &[u8]) -> Result<json::Document<'_>, Unreadable> {
     let text = std::str::from_utf8(bare(body))
         .map_err(|error| Unreadable::new(format!("json: not valid UTF-8 at byte {}", error.valid_up_to())))?;
     json::read(text)
-}
-
-/// `response-base64=…&response-signature-base64=…&response-signature-algorithm=HmacSHA256`, the body
-/// split by hand: an ordinary form parser turns the `+` of raw Base64 into a space.
-fn json_signed(body: &[u8], secret: Option<&[u8]>) -> Result<Message, Unreadable> {
-    let form = Form::read(bare(body), Plus::IsPlus)?;
-    let wrapped = form.bytes("response-base64");
-    let given = form.bytes("response-signature-base64");
-    let scheme = (!given.is_empty()).then_some(Scheme::JsonSigned);
-    let verdict = match (form.twin(), secret) {
-        (Some(twin), _) => {
-            // Nothing is read from a body that says two things, not even as a hint.
-            return Ok(message(
-                Format::JsonSigned,
-                Reading::default(),
-                Authenticity::Refuted { scheme, reason: format!("the name `{}` comes twice", xml::shown(&twin)) },
-            ));
-        }
-        (None, None) => Err(Authenticity::Unverifiable { scheme, reason: Some("no secret to check with".to_owned()) }),
-        (None, Some(_)) if scheme.is_none() => {
-            Err(Authenticity::Unverifiable { scheme, reason: Some("not signed".to_owned()) })
-        }
-        (None, Some(_)) if form.bytes("response-signature-algorithm") != b"HmacSHA256" => {
-            let reason = "response-signature-algorithm is not HmacSHA256".to_owned();
-            Err(Authenticity::Refuted { scheme, reason })
-        }
-        (None, Some(secret)) if signature::json_signed_verifies(wrapped, given, secret) => Ok(()),
-        (None, Some(_)) => {
-            let reason = "response-signature-base64 is not made with this account's secret".to_owned();
-            Err(Authenticity::Refuted { scheme, reason })
-        }
-    };
-    let inner = signature::base64(wrapped)
-        .ok_or_else(|| Unreadable::new("json-signed: `response-base64` is not Base64".to_owned()))?;
-    let document = read_json(&inner)?;
-    let reading = payment_json::read(&document)?;
-    let verdict = match verdict {
-        Ok(()) => Authenticity::Verified { scheme: Scheme::JsonSigned, covers: payment_json::covers(&document) },
-        Err(verdict) => verdict,
-    };
-    Ok(message(Format::JsonSigned, reading, verdict))
 }
 
 /// A flaw in the message itself wins over every signature.

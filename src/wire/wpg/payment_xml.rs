@@ -82,14 +82,16 @@ pub(super) fn covers(document: &Document) -> Vec<String> {
 
 /// Keeps watch over values that may stand once.
 struct Once<'d, 'r> {
-    seen: BTreeSet<&'d str>,
+    /// Only names that we read come here: a dozen at most.
+    seen: Vec<&'d str>,
     reading: &'r mut Reading,
 }
 
 impl<'d> Once<'d, '_> {
     /// The first value of a name. From the second on it is nothing, and the message is flawed.
     fn value<T>(&mut self, name: &'d str, value: Option<T>) -> Option<T> {
-        if self.seen.insert(name) {
+        if !self.seen.contains(&name) {
+            self.seen.push(name);
             return value;
         }
         self.reading.flaw(format!("two `{name}` elements in one place"));
@@ -99,7 +101,7 @@ impl<'d> Once<'d, '_> {
 
 fn payment(document: &Document, at: usize, reading: &mut Reading) -> Result<(), Unreadable> {
     let mut t = Transaction::default();
-    let mut once = Once { seen: BTreeSet::new(), reading };
+    let mut once = Once { seen: Vec::new(), reading };
     let text = |child: usize| value::text(&document.text(child));
     for child in document.children(at) {
         let Some(name) = own_name(document, child) else { continue };
@@ -156,7 +158,7 @@ fn status(document: &Document, at: usize) -> Option<Status> {
 
 fn periodic(document: &Document, at: usize, reading: &mut Reading) -> Option<Periodic> {
     let mut periodic = Periodic { periodic_type: None, sequence_type: None };
-    let mut once = Once { seen: BTreeSet::new(), reading };
+    let mut once = Once { seen: Vec::new(), reading };
     let text = |child: usize| value::text(&document.text(child));
     for child in document.children(at) {
         match own_name(document, child) {

@@ -189,12 +189,13 @@ pub(super) fn shown(text: &str) -> String {
 pub(super) fn read(text: &str) -> Result<Document<'_>, Unreadable> {
     // The declaration may only come first; mails and copies put blanks before it.
     let text = text.trim_start();
-    if let Some(at) = text.bytes().position(|b| b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r')) {
+    if let Some(at) = control_character(text.as_bytes()) {
         return Err(refused("a control character", at));
     }
     let mut reader = Reader::from_str(text);
     reader.config_mut().check_end_names = true;
-    let mut document = Document::default();
+    // About a token for every 24 bytes; more are made room for as they come.
+    let mut document = Document { tokens: Vec::with_capacity(text.len() / 24), ..Document::default() };
     let mut open: Vec<usize> = Vec::new();
     let mut scope: Vec<Declaration> = Vec::new();
     let mut is_done = false;
@@ -251,6 +252,15 @@ pub(super) fn read(text: &str) -> Result<Document<'_>, Unreadable> {
 
 fn refused(what: &str, at: usize) -> Unreadable {
     Unreadable::new(format!("xml: {what} at byte {at} is refused"))
+}
+
+/// Where the first control character stands. By blocks without branches, which compilers turn into
+/// wide compares: this pass reads every byte of every message.
+fn control_character(bytes: &[u8]) -> Option<usize> {
+    let is_bad = |b: u8| (b < b' ') & (b != b'\t') & (b != b'\n') & (b != b'\r');
+    let block = bytes.chunks(64).position(|block| block.iter().fold(false, |bad, b| bad | is_bad(*b)))?;
+    let from = block * 64;
+    bytes[from..].iter().position(|b| is_bad(*b)).map(|at| from + at)
 }
 
 fn is_not_xml_char(c: char) -> bool {
@@ -382,6 +392,12 @@ fn resolve<'a>(prefix: &str, scope: &[Declaration<'a>]) -> Option<Cow<'a, str>> 
 
 /// A name by a plain grammar: no second spelling of a tag may look like another in canonical form.
 fn name(text: &str, at: usize) -> Result<&str, Unreadable> {
+    // Nearly every name is plain ASCII without a colon.
+    if text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    {
+        return Ok(text);
+    }
     let is_first = |c: char| c.is_ascii_alphabetic() || c == '_' || (!c.is_ascii() && c.is_alphabetic());
     let is_other = |c: char| is_first(c) || c.is_ascii_digit() || matches!(c, '-' | '.');
     let is_plain = |part: &str| part.starts_with(is_first) && part.chars().all(is_other);
@@ -394,11 +410,11 @@ fn name(text: &str, at: usize) -> Result<&str, Unreadable> {
 
 /// An attribute's value: blanks normalised, references resolved (XML 1.0, 3.3.3).
 fn attribute_value(raw: &str, at: usize) -> Result<Cow<'_, str>, Unreadable> {
+    if !raw.bytes().any(|b| matches!(b, b'<' | b'&' | b'\t' | b'\n' | b'\r')) {
+        return Ok(Cow::Borrowed(raw));
+    }
     if raw.contains('<') {
         return Err(refused("`<` in an attribute", at));
-    }
-    if !raw.contains(['&', '\t', '\n', '\r']) {
-        return Ok(Cow::Borrowed(raw));
     }
     let raw = line_ends(Cow::Borrowed(raw)).replace(['\t', '\n'], " ");
     let mut value = String::with_capacity(raw.len());
