@@ -1,5 +1,7 @@
 //! What the shops' customers do: the orders of a seed, laid out in advance.
 
+use std::collections::BTreeSet;
+
 use reconciled::core::submission::Submission;
 use reconciled::sandbox::prng::Prng;
 use reconciled::sandbox::{Ending, Fate, Forgery, Plan, PlannedForgery, Script, Shop, Writing};
@@ -13,7 +15,6 @@ use crate::faults::{Class, Swarm, Tally};
 /// One request of a shop, with everything that will become of it.
 #[derive(Clone, Debug)]
 pub struct Order {
-    pub at: Timestamp,
     pub submission: Submission,
     pub script: Script,
     pub plan: Plan,
@@ -22,6 +23,8 @@ pub struct Order {
     /// `checkout`: generated before, and told to the daemon at once or as an amendment.
     pub number: Number,
     pub is_kept: bool,
+    /// Digests of the gateway's own messages about it that the daemon thanked for.
+    pub heard: BTreeSet<String>,
     /// The order this is a follow-up of, and those that follow it up.
     pub root: Option<usize>,
     pub follow_ups: Vec<usize>,
@@ -112,8 +115,8 @@ fn other(amount: Amount, prng: &mut Prng) -> Amount {
     if prng.chance(500) { less.unwrap_or(more) } else { amount.checked_add(more).unwrap_or(more) }
 }
 
-/// The submission and its circumstances, for one payment that begins at `at`.
-pub fn order(n: usize, shops: &[Shop], at: Timestamp, span: SignedDuration, swarm: &Swarm, prng: &mut Prng) -> Order {
+/// The submission and its circumstances, for one payment.
+pub fn order(n: usize, shops: &[Shop], span: SignedDuration, swarm: &Swarm, prng: &mut Prng) -> Order {
     let shop = prng.pick(shops);
     let kind = kind(shop);
     let script = script(prng, span);
@@ -149,13 +152,13 @@ pub fn order(n: usize, shops: &[Shop], at: Timestamp, span: SignedDuration, swar
         captures_due: None,
     };
     Order {
-        at,
         plan: plan(shop, &script, amount, swarm, prng),
         script,
         submission,
         told_after: if prng.chance(60) { prng.between(seconds(1), minutes(20)) } else { SignedDuration::ZERO },
         number: Number::Never,
         is_kept: false,
+        heard: BTreeSet::new(),
         root: None,
         follow_ups: Vec::new(),
     }

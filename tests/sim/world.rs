@@ -78,13 +78,34 @@ enum Event {
 
 /// What the daemon is asked for in one group.
 enum Job {
-    Submit { order: usize, submission: Box<Submission>, is_first: bool },
-    Conflict { order: usize, submission: Box<Submission> },
+    Submit {
+        order: usize,
+        submission: Box<Submission>,
+        is_first: bool,
+    },
+    Conflict {
+        order: usize,
+        submission: Box<Submission>,
+    },
     Respond(ResponseSeen),
-    Receive { incoming: Incoming, outgoing: Option<u64> },
-    Answered { look: Box<Look>, answers: Vec<Answer> },
-    Lane { merchant: MerchantName, why: Option<String> },
-    Told { number: u64, outcome: Result<(), String> },
+    Receive {
+        incoming: Incoming,
+        outgoing: Option<u64>,
+        /// The order a genuine message is about.
+        about: Option<usize>,
+    },
+    Answered {
+        look: Box<Look>,
+        answers: Vec<Answer>,
+    },
+    Lane {
+        merchant: MerchantName,
+        why: Option<String>,
+    },
+    Told {
+        number: u64,
+        outcome: Result<(), String>,
+    },
     Tick,
 }
 
@@ -190,7 +211,7 @@ impl World {
         let last_order = (span * 9) / 10;
         for at in shop::arrivals(self.setting.orders, start, last_order, &mut self.prng) {
             let n = self.orders.len();
-            let order = shop::order(n, &self.shops, at, days(2), &self.swarm, &mut self.prng);
+            let order = shop::order(n, &self.shops, days(2), &self.swarm, &mut self.prng);
             self.by_request.insert((order.merchant().clone(), order.request_id().clone()), n);
             self.orders.push(order);
             self.schedule(at, Event::Order(n));
@@ -348,13 +369,15 @@ impl World {
                 }
             }
             self.say(&format!("message {} for {} forged {:?}", message.id, message.request_id, message.forged));
+            let key = (message.merchant.clone(), message.request_id.clone());
+            let about = self.by_request.get(&key).copied().filter(|_| message.forged.is_none());
             let incoming = Incoming {
                 merchant: message.merchant,
                 body: message.body,
                 content_type: Some(message.content_type.to_owned()),
                 way: "http",
             };
-            self.jobs.push(Job::Receive { incoming, outgoing: Some(message.id) });
+            self.jobs.push(Job::Receive { incoming, outgoing: Some(message.id), about });
         }
     }
 
@@ -396,7 +419,7 @@ impl World {
                     self.say(&format!("a stranger sends {}", hex(&forged.body)));
                     let incoming =
                         Incoming { merchant: forged.merchant, body: forged.body, content_type: None, way: "http" };
-                    self.jobs.push(Job::Receive { incoming, outgoing: None });
+                    self.jobs.push(Job::Receive { incoming, outgoing: None, about: None });
                 }
             }
             Event::Answer { life, look, answers } => {
@@ -491,13 +514,13 @@ impl World {
             ..root.submission.clone()
         };
         let follow_up = Order {
-            at: self.machine.t,
             submission,
             script: Script::Success { after: seconds(4) },
             plan: Plan { fates: root.plan.fates.clone(), format: root.plan.format, ..Plan::default() },
             told_after: SignedDuration::ZERO,
             number: Number::Never,
             is_kept: false,
+            heard: BTreeSet::new(),
             root: Some(n),
             follow_ups: Vec::new(),
         };
@@ -863,9 +886,12 @@ impl World {
                 Submitted::Conflict { field: "amount", .. } => {}
                 other => self.checker.find(format!("order {order} conflicts, and the answer was {other:?}")),
             },
-            (Job::Receive { incoming, outgoing }, Ack::Kept(kept)) => match kept {
+            (Job::Receive { incoming, outgoing, about }, Ack::Kept(kept)) => match kept {
                 Kept::Kept { .. } => {
                     self.checker.thanked(&incoming.body);
+                    if let Some(n) = about {
+                        self.orders[n].heard.insert(hex(&incoming.body));
+                    }
                     if let Some(id) = outgoing {
                         self.gateway.delivered(self.machine.t, id, true);
                     }
@@ -950,7 +976,7 @@ impl World {
         let shop = self.shops.iter().find(|s| s.account.name == look.merchant).expect("looks are of known shops");
         let mut answers = Vec::new();
         for query in &look.queries {
-            let asked = if self.swarm.strikes(Class::AnswerForeign, 15, &mut self.prng) {
+            let asked = if self.swarm.strikes(Class::AnswerForeign, 40, &mut self.prng) {
                 ask::another(&self.orders, shop, query, &mut self.prng)
             } else {
                 None
@@ -958,16 +984,23 @@ impl World {
             let manner = self.outages.iter().find(|o| o.covers(Some(&look.merchant), self.machine.t)).map(|o| o.manner);
             if let Some(manner) = manner {
                 self.tally.hit(Class::of(manner));
-            } else if asked.is_some() {
-                self.tally.hit(Class::AnswerForeign);
             }
-            let answer = ask::ask(&mut self.gateway, shop, query, asked.as_ref().unwrap_or(query), self.machine.t);
-            // A cache that mixes answers up gives back what it has, never that it has nothing.
-            let answer = match (&asked, &answer.outcome) {
-                (Some(_), Outcome::NotFound) => ask::ask(&mut self.gateway, shop, query, query, self.machine.t),
-                _ => answer,
+            let t = self.machine.t;
+            let foreign = asked.map(|asked| ask::ask(&mut self.gateway, shop, query, &asked, t));
+            // A cache that mixes answers up gives back what it has, never that it has nothing; and a
+            // refusal of `checkout` names no order, so that nobody could tell whose it is.
+            let is_named = |a: &Answer| match a.outcome {
+                Outcome::Found => shop.wpg().is_some(),
+                Outcome::Unavailable { .. } => true,
+                Outcome::NotFound | Outcome::Refused { .. } => false,
             };
-            answers.push(answer);
+            answers.push(match foreign.filter(is_named) {
+                Some(foreign) => {
+                    self.tally.hit(Class::AnswerForeign);
+                    foreign
+                }
+                None => ask::ask(&mut self.gateway, shop, query, query, t),
+            });
         }
         let outcome = |a: &Answer| serde_json::to_string(&a.outcome).unwrap_or_default();
         let outcomes: Vec<String> = answers.iter().map(outcome).collect();
