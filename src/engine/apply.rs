@@ -434,29 +434,30 @@ fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answers: &[Answe
     let now = turn.now;
     let account = account(turn.policy, &asked.merchant)?;
     let dialect = account.dialect();
-    let mut others: BTreeMap<PaymentNumber, (Payment, News)> = BTreeMap::new();
+    let mut others: BTreeMap<PaymentNumber, Vec<Transaction>> = BTreeMap::new();
     let mut news = News::None;
+    // An answer to a question by request-id that names other requests only says nothing about this one.
+    let mut is_misled = false;
     for answer in answers.iter().filter(|a| a.outcome == Outcome::Found) {
+        let mut speaks_of_asked = false;
         for transaction in &answer.transactions {
             let target = target(draft, turn.policy, account, &asked, answer, transaction)?;
             let transaction = transaction.clone();
             match target {
                 Some(to) if to == number => {
+                    speaks_of_asked = true;
                     let found = join_fact(draft, turn, &mut asked, dialect, transaction)?;
                     news = found.unwrap_or(news);
                 }
                 Some(to) => {
-                    let (other, other_news) = match others.entry(to) {
-                        std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                        std::collections::btree_map::Entry::Vacant(entry) => {
-                            entry.insert((books::payment_at(draft, to)?, News::None))
-                        }
-                    };
-                    let found = join_fact(draft, turn, other, dialect, transaction)?;
-                    if let Some(found) = found {
-                        *other_news = found;
+                    // Known at once, so that what the same answer says of its children finds it.
+                    let merchant = books::payment_at(draft, to)?.merchant;
+                    if let Some(id) = transaction.transaction_id.as_deref()
+                        && books::by_transaction(draft, &merchant, id)?.is_none()
+                    {
+                        books::index_transaction(draft, &merchant, id, to);
                     }
-                    books::put_evidence(draft, to, turn.sequence);
+                    others.entry(to).or_default().push(transaction);
                 }
                 None => {
                     let id = transaction.transaction_id.as_deref().unwrap_or("without id");
@@ -465,25 +466,41 @@ fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answers: &[Answe
                 }
             }
         }
+        let by_request =
+            matches!(answer.query, Query::RequestId { .. } | Query::Search { .. } | Query::Category { .. });
+        is_misled |= by_request && !speaks_of_asked && !answer.transactions.is_empty();
         vanish(&mut asked, answer, turn);
     }
     if asked.watch.soon.take().is_some_and(|soon| soon.cause.is_hint()) {
         asked.watch.hint_looked_at = Some(now.steady);
     }
-    for (_, (other, other_news)) in others {
-        settle(draft, turn, other, other_news)?;
-    }
     match conclusion(answers) {
-        Conclusion::Conclusive => settle::looked(draft, turn, asked, news),
+        Conclusion::Conclusive if !is_misled => settle::looked(draft, turn, asked, news)?,
+        Conclusion::Conclusive => {
+            asked.watch.failed(now.steady, None, number);
+            settle(draft, turn, asked, news)?;
+        }
         Conclusion::Unavailable { retry_after } => {
             asked.watch.failed(now.steady, retry_after, number);
-            settle(draft, turn, asked, news)
+            settle(draft, turn, asked, news)?;
         }
         Conclusion::Refused => {
             asked.watch.failed(now.steady, Some(REFUSED_WAIT), number);
-            settle(draft, turn, asked, news)
+            settle(draft, turn, asked, news)?;
         }
     }
+    // Behind the asked one, and each as it stands by then: they may be its follow-ups, and linking one
+    // to its root changes both.
+    for (to, transactions) in others {
+        let mut other = books::payment_at(draft, to)?;
+        let mut news = News::None;
+        for transaction in transactions {
+            news = join_fact(draft, turn, &mut other, dialect, transaction)?.unwrap_or(news);
+        }
+        books::put_evidence(draft, to, turn.sequence);
+        settle(draft, turn, other, news)?;
+    }
+    Ok(())
 }
 
 /// The payment a transaction of an answer belongs to; `None`: it is not ours.

@@ -667,3 +667,45 @@ fn nobody_is_forgotten_when_a_row_is_lost() {
     let audit = world.engine.audit(&world.store).expect("no fault");
     assert_eq!((audit.forgotten, audit.unexplained), (1, 1), "{audit:#?}");
 }
+
+#[test]
+fn an_answer_about_another_request_says_nothing_about_the_asked_one() {
+    let mut world = World::new();
+    world.submit("signed", "r1", "12.50");
+    world.submit("signed", "r2", "8.00");
+    world.hear("signed", &signed(&transaction("t2", "r2", "purchase", "success", "8.00")));
+    world.pass(hours(2));
+    for _ in 0..4 {
+        let look = world.next_look();
+        assert_eq!(look.request_id.as_str(), "r1");
+        world.answer(&look, Outcome::Found, vec![transaction("t2", "r2", "purchase", "success", "8.00")]);
+        world.pass(hours(25));
+    }
+    assert_eq!(world.state("signed", "r1"), "open", "a mixed-up cache must not give a payment up");
+    assert_eq!(world.state("signed", "r2"), "paid");
+    world.prove();
+}
+
+#[test]
+fn a_capture_that_one_answer_reports_with_its_hold_is_tied_to_it() {
+    let mut world = World::new();
+    let hold = Submission { transaction_type: Some("authorization".into()), ..submission("signed", "h1", "10.00") };
+    world.turn(|e, d, now| e.submit(d, hold.clone(), now));
+    let capture = Submission {
+        transaction_type: Some("capture-authorization".into()),
+        order_number: None,
+        parent_transaction_id: crate::words::id::TransactionId::new("t1").ok(),
+        ..submission("signed", "c1", "10.00")
+    };
+    world.turn(|e, d, now| e.submit(d, capture.clone(), now));
+    let captured = Transaction {
+        parent_transaction_id: Some("t1".into()),
+        ..transaction("t2", "c1", "capture-authorization", "success", "10.00")
+    };
+    let look = world.next_look();
+    assert_eq!(look.request_id.as_str(), "h1");
+    world.answer(&look, Outcome::Found, vec![transaction("t1", "h1", "authorization", "success", "10.00"), captured]);
+    assert_eq!(world.state("signed", "h1"), "paid");
+    assert_eq!(world.payment("signed", "c1")["follow_up_of"], "h1");
+    world.prove();
+}

@@ -14,7 +14,7 @@ use reconciled::sandbox::{Gateway, KnownMove, MoveKind, PaymentTruth};
 use reconciled::store::{Fault, Table, View, journal_len};
 use reconciled::words::id::{MerchantName, PaymentNumber, RequestId};
 use reconciled::words::money::Amount;
-use reconciled::words::time::{Timestamp, minutes, seconds};
+use reconciled::words::time::{Now, Timestamp, minutes, seconds};
 use sha2::{Digest, Sha256};
 
 use crate::shop::Order;
@@ -42,6 +42,7 @@ pub struct Outside<'w> {
     pub orders: &'w [Order],
     pub by_request: &'w BTreeMap<(MerchantName, RequestId), usize>,
     pub t: Timestamp,
+    pub now: Now,
 }
 
 impl Outside<'_> {
@@ -197,12 +198,11 @@ impl Checker {
         }
         // Only where the look was just now do our clocks tell the same time as the gateway's.
         let order = &outside.orders[n];
-        let just_now = outside.engine.policy.accounts.contains_key(order.merchant());
+        let just_now = outside.now.steady.duration_since(looked) <= seconds(60);
         let before = outside.t.checked_sub(seconds(120)).unwrap_or(outside.t);
         let truth = outside.gateway.payment_truth(order.merchant(), order.request_id(), before);
         let had = truth.is_some_and(|t| !t.moves.is_empty());
-        let is_fresh = just_now && self.looks.get(&payment.number).and_then(|l| l.back()) == Some(&looked);
-        if had && is_fresh && payment.watch.agreed.last() == Some(&looked) {
+        if had && just_now && payment.watch.agreed.last() == Some(&looked) {
             self.find(format!("{id} is given up by a look that should have found its money"));
         }
     }

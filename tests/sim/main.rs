@@ -3,7 +3,7 @@
 //!
 //! One seed: `SIM_SEED=7 cargo test --test sim one_seed -- --nocapture`. A hunt:
 //! `SIM_SEED=1000 SIM_COUNT=5000 cargo test --test sim hunt -- --nocapture`; `SIM_DAYS` and
-//! `SIM_ORDERS` overrule what the seed itself draws.
+//! `SIM_ORDERS` overrule what the seed itself draws. `SIM_ABOUT=TEXT` prints all history lines that hold the text.
 
 #[path = "../common/simdisk.rs"]
 mod simdisk;

@@ -142,6 +142,8 @@ pub struct World {
     pub commits: u64,
     pub lives: u64,
     history: VecDeque<String>,
+    /// `SIM_ABOUT`: lines that hold this text are printed as they come.
+    about: Option<String>,
     hash: u64,
     swarm: Swarm,
     pub prng: Prng,
@@ -185,6 +187,7 @@ impl World {
             commits: 0,
             lives: 0,
             history: VecDeque::new(),
+            about: std::env::var("SIM_ABOUT").ok(),
             hash: 0xcbf2_9ce4_8422_2325,
             swarm,
             prng: draw,
@@ -217,12 +220,12 @@ impl World {
             self.schedule(at, Event::Order(n));
         }
         let timed = [
-            (Class::PowerCut, 8),
+            (Class::PowerCut, 14),
             (Class::Kill, 6),
-            (Class::IoErrorOnce, 8),
-            (Class::IoErrorSticky, 8),
-            (Class::SyncFailed, 8),
-            (Class::DiskFull, 8),
+            (Class::IoErrorOnce, 14),
+            (Class::IoErrorSticky, 14),
+            (Class::SyncFailed, 14),
+            (Class::DiskFull, 14),
         ];
         for (class, most) in timed {
             for _ in 0..self.times(class, most) {
@@ -234,12 +237,12 @@ impl World {
             let at = self.some_time(start, span);
             self.schedule(at, Event::Jump);
         }
-        for _ in 0..self.times(Class::Suspend, 8) {
+        for _ in 0..self.times(Class::Suspend, 12) {
             let at = self.some_time(start, span);
             let length = self.prng.between(minutes(1), hours(3));
             self.schedule(at, Event::Suspend(length));
         }
-        for _ in 0..self.times(Class::ReplayedNotification, 30) {
+        for _ in 0..self.times(Class::ReplayedNotification, 40) {
             let at = self.some_time(start, span);
             self.schedule(at, Event::Forge);
         }
@@ -318,6 +321,9 @@ impl World {
         let line = format!("{} {what}", self.machine.t);
         for byte in line.bytes() {
             self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        if self.about.as_ref().is_some_and(|about| line.contains(about.as_str())) {
+            println!("{line}");
         }
         if self.history.len() >= HISTORY_LINES {
             self.history.pop_front();
@@ -778,6 +784,7 @@ impl World {
             orders: &self.orders,
             by_request: &self.by_request,
             t: self.machine.t,
+            now: self.machine.now(),
         };
         read(&view, &mut self.checker, outside)
     }
@@ -1105,6 +1112,7 @@ impl World {
             orders: &self.orders,
             by_request: &self.by_request,
             t: self.machine.t,
+            now: self.machine.now(),
         }
     }
 
