@@ -45,7 +45,7 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
             submitted(draft, turn, *number, submission, *was_announced)
         }
         Event::Amended { number, gateway_order_number } => change(draft, turn, *number, |payment| {
-            payment.gateway_order_number = Some(gateway_order_number.clone());
+            name(payment, gateway_order_number);
             if let Some(submission) = &mut payment.submission {
                 submission.gateway_order_number = Some(gateway_order_number.clone());
             }
@@ -143,7 +143,9 @@ fn submitted(
         settle::clear_orphan(draft, turn, &mut payment)?;
     }
     payment.method = submission.payment_method.clone().or(payment.method);
-    payment.gateway_order_number = submission.gateway_order_number.clone().or(payment.gateway_order_number);
+    if let Some(number) = &submission.gateway_order_number {
+        name(&mut payment, number);
+    }
     payment.submission = Some(submission.clone());
     if was_announced {
         payment.watch.look_soon(
@@ -158,6 +160,18 @@ fn submitted(
         link(draft, &mut payment, &[parent.as_str()])?;
     }
     settle(draft, turn, payment, News::None)
+}
+
+/// Gives a payment the gateway order number its shop generated. One that messages had named before is
+/// still asked about: money may lie under it.
+fn name(payment: &mut Payment, number: &GatewayOrderNumber) {
+    let before = payment.gateway_order_number.replace(number.clone()).filter(|before| before != number);
+    payment.second_orders.retain(|second| second != number);
+    if let Some(before) = before
+        && payment.second_orders.len() < HINTED_MAX
+    {
+        payment.second_orders.push(before);
+    }
 }
 
 /// Ages count from our receipt; for imports from the shop's own time, never from the future and

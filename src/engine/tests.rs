@@ -709,3 +709,16 @@ fn a_capture_that_one_answer_reports_with_its_hold_is_tied_to_it() {
     assert_eq!(world.payment("signed", "c1")["follow_up_of"], "h1");
     world.prove();
 }
+
+#[test]
+fn a_number_that_messages_named_before_the_submission_is_still_asked_about() {
+    let mut world = World::new();
+    world.hear("md5", &confirmation("SUCCESS", "o1", "1000002", "12.50", Scheme::Md5));
+    let number = |text: &str| GatewayOrderNumber::new(text).expect("a number");
+    let submission = Submission { gateway_order_number: Some(number("1000001")), ..submission("md5", "o1", "12.50") };
+    world.turn(|e, d, now| e.submit(d, submission.clone(), now));
+    let look = world.next_look();
+    let asked = ["1000001", "1000002"].map(|n| Query::OrderDetails { gateway_order_number: number(n) });
+    assert_eq!(look.queries, asked);
+    world.prove();
+}

@@ -682,7 +682,7 @@ impl World {
             self.tally.hit(Class::PolicyChange);
             let alerts = &mut self.engine.policy.alerts;
             match self.prng.below(3) {
-                0 => alerts.repeat_after = hours(1 + self.prng.below(6) as i64),
+                0 => alerts.repeat_after = hours(12 + self.prng.below(24) as i64),
                 1 => alerts.large = vec![format!("{} EUR", 300 + self.prng.below(300)).parse().expect("money")],
                 _ => self.engine.policy.keeping.unverified_max_per_request = 4 + self.prng.below(40) as u32,
             }
