@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::core::account::{Account, Contract};
 use crate::core::alert::{Status, Topic};
 use crate::core::discrepancy::{Code, Severity};
-use crate::core::known::{Fact, Joined, join, key_of};
+use crate::core::known::{Fact, Joined, Known, join, key_of};
 use crate::core::look::{Answer, Outcome, Query};
 use crate::core::message::{Dialect, PaymentState, Transaction};
 use crate::core::payment::{DIGESTS_MAX, HINTED_MAX, Hinted, Payment};
@@ -158,8 +158,28 @@ fn submitted(
     }
     if let Some(parent) = &submission.parent_transaction_id {
         link(draft, &mut payment, &[parent.as_str()])?;
+        take_over(draft, &mut payment)?;
     }
     settle(draft, turn, payment, News::None)
+}
+
+/// What the gateway told of a follow-up before its submission came is kept with its root. It moves to
+/// the follow-up with what is booked for it: else the next message about it would book it again.
+fn take_over(draft: &mut Draft, payment: &mut Payment) -> Result<(), Fault> {
+    let Some(root) = payment.root else { return Ok(()) };
+    let mut root = books::payment_at(draft, root)?;
+    let is_of_follow_up = |known: &Known| known.transaction.request_id.as_deref() == Some(payment.request_id.as_str());
+    let (theirs, own): (Vec<Known>, Vec<Known>) =
+        std::mem::take(&mut root.known).into_iter().partition(is_of_follow_up);
+    if theirs.is_empty() {
+        return Ok(());
+    }
+    for known in &theirs {
+        books::index_transaction(draft, &payment.merchant, known.id.as_str(), payment.number);
+    }
+    payment.known.extend(theirs);
+    root.known = own;
+    books::write(draft, Table::Payments, books::number_key(root.number), &root)
 }
 
 /// Gives a payment the gateway order number its shop generated. One that messages had named before is

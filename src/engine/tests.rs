@@ -722,3 +722,29 @@ fn a_number_that_messages_named_before_the_submission_is_still_asked_about() {
     assert_eq!(look.queries, asked);
     world.prove();
 }
+
+#[test]
+fn a_capture_heard_of_before_its_submission_is_booked_once() {
+    let mut world = World::new();
+    let hold = Submission { transaction_type: Some("authorization".into()), ..submission("signed", "h1", "10.00") };
+    world.turn(|e, d, now| e.submit(d, hold.clone(), now));
+    world.hear("signed", &signed(&transaction("t1", "h1", "authorization", "success", "10.00")));
+    let captured = Transaction {
+        parent_transaction_id: Some("t1".into()),
+        ..transaction("t2", "c1", "capture-authorization", "success", "10.00")
+    };
+    world.hear("signed", &signed(&captured));
+    assert_eq!(world.state("signed", "h1"), "paid");
+    let capture = Submission {
+        transaction_type: Some("capture-authorization".into()),
+        order_number: None,
+        parent_transaction_id: crate::words::id::TransactionId::new("t1").ok(),
+        ..submission("signed", "c1", "10.00")
+    };
+    world.turn(|e, d, now| e.submit(d, capture.clone(), now));
+    world.hear("signed", &signed(&captured));
+    assert_eq!(world.ledger(), ["reserved 10.00 EUR", "in 10.00 EUR"]);
+    assert_eq!(world.state("signed", "h1"), "paid");
+    assert_eq!(world.state("signed", "c1"), "paid");
+    world.prove();
+}

@@ -80,7 +80,8 @@ pub fn kind(shop: &Shop) -> Kind {
 pub fn engine(shops: &[Shop]) -> Engine {
     let alerts = AlertPolicy {
         large: vec!["500 EUR".parse().expect("money")],
-        webhook: true, // Tellings that only repeat are no news to the rules, and cost three records each.
+        webhook: true,
+        // Tellings that only repeat are no news to the rules, and cost three records each.
         repeat_after: hours(24),
     };
     Engine {

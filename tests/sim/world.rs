@@ -882,6 +882,17 @@ impl World {
     }
 
     fn thank(&mut self, job: Job, ack: Ack) {
+        match (&job, &ack) {
+            (Job::Submit { submission, .. }, Ack::Submitted(outcome)) => {
+                let number = submission.gateway_order_number.as_ref().map_or("", |n| n.as_str());
+                self.say(&format!("submitted {} {number}: {outcome:?}", submission.request_id));
+            }
+            (Job::Receive { outgoing: Some(id), about: Some(n), .. }, Ack::Kept(_)) => {
+                let request_id = self.orders[*n].request_id().clone();
+                self.say(&format!("thanked for message {id} about {request_id}"));
+            }
+            _ => {}
+        }
         match (job, ack) {
             (Job::Submit { order, .. }, Ack::Submitted(outcome)) => match outcome {
                 Submitted::Created { .. } | Submitted::Same { .. } | Submitted::Amended { .. } => {
