@@ -505,10 +505,15 @@ fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answers: &[Answe
         is_misled |= by_request && !speaks_of_asked && !answer.transactions.is_empty();
         vanish(&mut asked, answer, turn);
     }
-    if asked.watch.soon.take().is_some_and(|soon| soon.cause.is_hint()) {
+    let conclusion = conclusion(answers);
+    if asked.watch.soon.as_ref().is_some_and(|soon| soon.cause.is_hint()) {
         asked.watch.hint_looked_at = Some(now.steady);
     }
-    match conclusion(answers) {
+    // A look without an answer is still owed: a settled payment has no other one to come.
+    if matches!(conclusion, Conclusion::Conclusive) && !is_misled {
+        asked.watch.soon = None;
+    }
+    match conclusion {
         Conclusion::Conclusive if !is_misled => settle::looked(draft, turn, asked, news)?,
         Conclusion::Conclusive => {
             asked.watch.failed(now.steady, None, number);

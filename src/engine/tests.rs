@@ -748,3 +748,18 @@ fn a_capture_heard_of_before_its_submission_is_booked_once() {
     assert_eq!(world.state("signed", "c1"), "paid");
     world.prove();
 }
+
+#[test]
+fn a_look_that_a_message_asked_for_survives_an_outage_even_when_the_payment_is_settled() {
+    let mut world = World::new();
+    world.submit("nvp", "r1", "12.50");
+    let look = world.next_look();
+    world.answer(&look, Outcome::Found, vec![transaction("t1", "r1", "purchase", "success", "12.50")]);
+    assert_eq!(world.state("nvp", "r1"), "paid");
+    world.hear("nvp", &wpg::encode::payment_xml(&transaction("t2", "r1", "purchase", "success", "12.50")));
+    let look = world.next_look();
+    world.answer(&look, Outcome::Unavailable { why: "no answer in time".into(), retry_after: None }, vec![]);
+    let again = world.next_look();
+    assert_eq!(again.request_id.as_str(), "r1");
+    world.prove();
+}
