@@ -38,7 +38,7 @@ pub fn reckon(world: &World, view: &dyn View, now: Now) -> Result<(Vec<String>, 
     let audit = world.engine.audit(view)?;
     findings.extend(audit.findings.into_iter().take(5).map(|f| format!("audit: {f}")));
     let makes_again = world.setting.seed.is_multiple_of(REPORT_AGAIN_EVERY);
-    for slot in world.reports.last().filter(|_| makes_again) {
+    if let Some(slot) = world.reports.last().filter(|_| makes_again) {
         match world.engine.report_again(view, *slot)? {
             Some((report, sha256)) if hex(report.text().as_bytes()) == sha256 => {}
             Some(_) => findings.push(format!("the report of {} reads differently when it is made again", slot.day)),
