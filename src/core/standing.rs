@@ -185,6 +185,8 @@ pub fn standing(expected: Amount, own: &[Known], of_follow_ups: &[Known]) -> Sta
             amount: Some(own_sum),
         });
     }
+    #[cfg(planted)]
+    misfits.retain(|m| m.code != Code::AmountDiffers || !crate::planted::is("amount-not-checked"));
     let news = news_of(&position, expected, &misfits, own, of_follow_ups);
     let is_dead = matches!(news, News::Fail | News::Cancel)
         || (news == News::Undecided

@@ -489,9 +489,15 @@ fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answers: &[Answe
     let is_whole = ask::is_whole(account, &asked, answers);
     let mut of_others: BTreeMap<PaymentNumber, Vec<Transaction>> = BTreeMap::new();
     let mut news = News::None;
+    // An answer to a question by request-id that names other requests only says nothing about this one.
+    let mut is_misled = false;
     for answer in answers.iter().filter(|a| a.outcome == Outcome::Found) {
+        let by_request =
+            matches!(answer.query, Query::RequestId { .. } | Query::Search { .. } | Query::Category { .. });
+        let mut speaks_of_asked = answer.transactions.is_empty();
         for transaction in &answer.transactions {
             let target = target(draft, turn.policy, account, &asked, answer, transaction)?;
+            speaks_of_asked |= target == Some(number);
             let transaction = transaction.clone();
             match target {
                 Some(to) if to == number => {
@@ -515,11 +521,16 @@ fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answers: &[Answe
                 }
             }
         }
+        is_misled |= by_request && !speaks_of_asked;
         vanish(&mut asked, answer, turn);
     }
-    asked.watch.spend_soon(now.steady, matches!(conclusion(answers), Conclusion::Conclusive));
+    let conclusion = match conclusion(answers) {
+        Conclusion::Conclusive if is_misled => Conclusion::Unavailable { retry_after: None },
+        conclusion => conclusion,
+    };
+    asked.watch.spend_soon(now.steady, matches!(conclusion, Conclusion::Conclusive));
     let asked = settle_others(draft, turn, dialect, asked, of_others)?;
-    conclude(draft, turn, asked, (answers, is_whole), news)
+    conclude(draft, turn, asked, (conclusion, is_whole), news)
 }
 
 /// Joins what an answer said of other payments, and settles them. They may be follow-ups of the one that was
@@ -552,11 +563,11 @@ fn conclude(
     draft: &mut Draft,
     turn: Turn,
     mut asked: Payment,
-    (answers, is_whole): (&[Answer], bool),
+    (conclusion, is_whole): (Conclusion, bool),
     news: News,
 ) -> Result<(), Fault> {
     let (now, number) = (turn.now, asked.number);
-    match conclusion(answers) {
+    match conclusion {
         Conclusion::Conclusive => settle::looked(draft, turn, asked, is_whole, news),
         Conclusion::Unavailable { retry_after } => {
             asked.watch.failed(now.steady, retry_after, number);

@@ -219,6 +219,8 @@ impl Engine {
     fn weigh(&self, signer: &Account, message: &Message, transaction: Option<&Transaction>) -> Weight {
         let scheme = match &message.authenticity {
             Authenticity::Refuted { .. } => return Weight::Refuted,
+            #[cfg(planted)]
+            Authenticity::Unverifiable { .. } if crate::planted::is("hint-is-a-fact") => return Weight::Fact,
             Authenticity::Unverifiable { .. } => return Weight::Hint,
             Authenticity::Verified { scheme, .. } => *scheme,
         };

@@ -164,6 +164,17 @@ impl Embedded {
     /// acknowledging, close the store and open it again by the book: a disk that failed once gets no
     /// second commit, and the commit that failed may turn out to have been kept.
     pub fn commit(&self, commit: Commit) -> Result<(), Fault> {
+        #[cfg(planted)]
+        let (commit, second) = crate::planted::cut(commit);
+        #[cfg(planted)]
+        if let Some(second) = second {
+            self.apply(commit)?;
+            return self.apply(second);
+        }
+        self.apply(commit)
+    }
+
+    fn apply(&self, commit: Commit) -> Result<(), Fault> {
         if commit.changes.is_empty() {
             let found = journal_len(&self.snapshot()?)?;
             let expected = commit.journal_len;
