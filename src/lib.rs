@@ -8,3 +8,4 @@ pub mod core;
 pub mod wire;
 pub mod store;
 pub mod engine;
+pub mod shell;

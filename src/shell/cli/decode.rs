@@ -1,0 +1,121 @@
+//! `reconciled decode`: one message as it came over the wire, read and judged, as JSON.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Failure, ask};
+use crate::core::message::{Message, Scheme};
+use crate::shell::config::secret;
+use crate::shell::exit;
+use crate::wire::decoded::decoded_text;
+use crate::wire::{Key, checkout, wpg};
+
+#[derive(Args)]
+pub struct Decode {
+    /// The gateway's family; sniffed where not given.
+    #[arg(long, value_enum)]
+    dialect: Option<Dialect>,
+    /// A file with the account's secret, to verify with.
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// The account's fingerprint algorithm (checkout).
+    #[arg(long, value_enum)]
+    algorithm: Option<Algorithm>,
+    /// The custom parameter that carries the shop's own id (checkout).
+    #[arg(long, value_name = "NAME")]
+    own_id: Option<String>,
+    /// The message; `-` reads stdin.
+    #[arg(default_value = "-", value_name = "FILE")]
+    input: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Dialect {
+    Wpg,
+    Checkout,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Algorithm {
+    #[value(name = "hmac-sha512")]
+    HmacSha512,
+    Sha512,
+    Md5,
+}
+
+impl Algorithm {
+    fn scheme(self) -> Scheme {
+        match self {
+            Algorithm::HmacSha512 => Scheme::HmacSha512,
+            Algorithm::Sha512 => Scheme::Sha512,
+            Algorithm::Md5 => Scheme::Md5,
+        }
+    }
+}
+
+pub fn run(decode: &Decode) -> Result<u8, Failure> {
+    let secret = match &decode.secret_file {
+        None => None,
+        Some(path) => Some(secret::read(path).map_err(|e| Failure::new(exit::USAGE, e.to_string()))?),
+    };
+    let body = ask::input(&decode.input)?;
+    let dialect = decode.dialect.unwrap_or_else(|| sniff(&body));
+    let message = match dialect {
+        Dialect::Wpg => of_wpg(&body, secret)?,
+        Dialect::Checkout => of_checkout(&body, secret.as_ref(), decode)?,
+    };
+    println!("{}", decoded_text(&message));
+    Ok(exit::OK)
+}
+
+fn unreadable(why: impl ToString) -> Failure {
+    let line = why.to_string().replace(['\n', '\r'], " ");
+    Failure::new(exit::DATA, line)
+}
+
+fn of_wpg(body: &[u8], secret: Option<SecretString>) -> Result<Message, Failure> {
+    let key = secret.map(|secret| Key { secret, user: None, password: None, pins: Vec::new() });
+    wpg::decode(body, key.as_ref()).map_err(unreadable)
+}
+
+fn of_checkout(body: &[u8], secret: Option<&SecretString>, decode: &Decode) -> Result<Message, Failure> {
+    if secret.is_some() && decode.algorithm.is_none() {
+        let what = "--algorithm is needed to verify a form message: hmac-sha512, sha512 or md5";
+        return Err(Failure::new(exit::USAGE, what));
+    }
+    let reading = checkout::Reading {
+        algorithm: decode.algorithm.map(Algorithm::scheme),
+        secret: secret.map(|secret| secret.expose_secret().as_bytes()),
+        own_id_parameter: decode.own_id.as_deref(),
+    };
+    checkout::decode(body, &reading).map_err(unreadable)
+}
+
+/// A form with one of the gateway's own names is `checkout`; everything else is read as `wpg`.
+fn sniff(body: &[u8]) -> Dialect {
+    let starts_document = body.trim_ascii_start().first().is_some_and(|b| matches!(b, b'<' | b'{' | 0xef));
+    let names = body.split(|b| *b == b'&').map(|pair| pair.split(|b| *b == b'=').next().unwrap_or_default());
+    let is_ours = |name: &[u8]| {
+        let names: [&[u8]; 3] = [b"paymentState", b"responseFingerprint", b"responseFingerprintOrder"];
+        names.contains(&name.trim_ascii())
+    };
+    if !starts_document && names.into_iter().any(is_ours) { Dialect::Checkout } else { Dialect::Wpg }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dialect_is_sniffed_from_the_gateways_own_names() {
+        let is_checkout = |body: &str| matches!(sniff(body.as_bytes()), Dialect::Checkout);
+        assert!(is_checkout("paymentState=CANCEL&own=1"));
+        assert!(is_checkout("amount=1&responseFingerprint=ab"));
+        assert!(!is_checkout("transaction_state=success&request_id=1"));
+        assert!(!is_checkout("<payment/>"));
+        assert!(!is_checkout("{\"payment\":{\"paymentState=\":1}}"));
+        assert!(!is_checkout(""));
+    }
+}

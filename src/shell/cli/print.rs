@@ -1,0 +1,256 @@
+//! Answers for people: tables and lines. Texts that came from outside are shown without the characters
+//! that could move a terminal's cursor or reorder a line.
+
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{ContentArrangement, Table};
+use serde_json::Value;
+
+use crate::engine::explain;
+use crate::shell::config::Config;
+
+pub fn json(value: &Value) {
+    line(&serde_json::to_string_pretty(value).unwrap_or_default());
+}
+
+/// A closed pipe (`| head`) is no failure of ours.
+pub fn line(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// One value as plain text; nothing for null.
+pub fn plain(value: &Value) -> String {
+    let text = match value {
+        Value::Null => return String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    };
+    safe(&text)
+}
+
+/// A text from outside that can't move a cursor or reorder a line.
+pub fn safe(text: &str) -> String {
+    text.chars().map(|c| if is_unsafe(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Control characters, and those that change the direction of text.
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.iter().copied());
+    table
+}
+
+pub fn open(rows: &[Value]) {
+    if rows.is_empty() {
+        line("nothing is open");
+        return;
+    }
+    let mut out = table(&["merchant", "order", "request-id", "state", "amount", "next look", "reason"]);
+    for row in rows {
+        let amount = format!("{} {}", plain(&row["amount"]), plain(&row["currency"]));
+        out.add_row([
+            plain(&row["merchant"]),
+            plain(&row["order_number"]),
+            plain(&row["request_id"]),
+            plain(&row["state"]),
+            amount,
+            plain(&row["next_look_at"]),
+            plain(&row["reason"]),
+        ]);
+    }
+    line(&out.to_string());
+    line(&format!("{} open", rows.len()));
+}
+
+/// Names and values, one a line; what lies deeper is indented.
+pub fn fields(value: &Value) {
+    write_fields(value, 0);
+}
+
+fn write_fields(value: &Value, depth: usize) {
+    let indent = "  ".repeat(depth);
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let label = name.replace('_', " ");
+                match value {
+                    Value::Object(inner) if !inner.is_empty() => {
+                        line(&format!("{indent}{label}:"));
+                        write_fields(value, depth + 1);
+                    }
+                    Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
+                        line(&format!("{indent}{label}:"));
+                        items.iter().for_each(|item| write_item(item, depth + 1));
+                    }
+                    Value::Null => {}
+                    _ => line(&format!("{indent}{label}: {}", plain(value))),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| write_item(item, depth)),
+        other => line(&format!("{indent}{}", plain(other))),
+    }
+}
+
+/// One item of a list: on one line where all of it is plain, indented where it is not.
+fn write_item(item: &Value, depth: usize) {
+    let indent = "  ".repeat(depth);
+    match item {
+        Value::Object(fields) if fields.values().all(|value| !value.is_object()) => {
+            let parts = fields.iter().filter(|(_, value)| !value.is_null());
+            let parts = parts.map(|(name, value)| format!("{} {}", name.replace('_', " "), plain(value)));
+            line(&format!("{indent}- {}", parts.collect::<Vec<_>>().join(" · ")));
+        }
+        Value::Object(_) => {
+            line(&format!("{indent}-"));
+            write_fields(item, depth + 1);
+        }
+        other => line(&format!("{indent}- {}", plain(other))),
+    }
+}
+
+/// What `explain` found, in the engine's own sentences.
+pub fn explanation(found: &Value) {
+    let stories = found["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    explain::text(stories).lines().for_each(|sentence| line(&safe(sentence)));
+}
+
+pub fn config(config: &Config) {
+    let mut out = table(&["merchant", "dialect", "gateway", "requests/s", "lanes"]);
+    for (name, account) in &config.policy.accounts {
+        let Some(gateway) = config.gateways.get(name) else { continue };
+        out.add_row([
+            name.to_string(),
+            account.dialect().name().to_owned(),
+            gateway.base_url.to_string(),
+            gateway.requests_per_second_max.to_string(),
+            gateway.lanes_max.to_string(),
+        ]);
+    }
+    line(&out.to_string());
+    line(&format!("{} is good", config.file.display()));
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LedgerFormat {
+    Csv,
+    /// JSON Lines.
+    Jsonl,
+}
+
+/// The columns of the export, in order.
+const LEDGER_COLUMNS: [&str; 12] = [
+    "seq",
+    "merchant",
+    "order_number",
+    "request_id",
+    "transaction_id",
+    "kind",
+    "amount",
+    "currency",
+    "occurred_at",
+    "learnt_at",
+    "evidence",
+    "reverses",
+];
+
+pub struct LedgerOut<W: Write> {
+    kind: Kind<W>,
+}
+
+enum Kind<W: Write> {
+    Csv(Box<csv::Writer<W>>),
+    Jsonl(W),
+}
+
+impl<W: Write> LedgerOut<W> {
+    pub fn new(format: LedgerFormat, out: W) -> LedgerOut<W> {
+        let kind = match format {
+            LedgerFormat::Csv => Kind::Csv(Box::new(csv::Writer::from_writer(out))),
+            LedgerFormat::Jsonl => Kind::Jsonl(out),
+        };
+        LedgerOut { kind }
+    }
+
+    /// The header, where the format has one.
+    pub fn begin(&mut self) -> io::Result<()> {
+        match &mut self.kind {
+            Kind::Csv(out) => out.write_record(LEDGER_COLUMNS).map_err(io::Error::other),
+            Kind::Jsonl(_) => Ok(()),
+        }
+    }
+
+    pub fn entry(&mut self, entry: &Value) -> io::Result<()> {
+        match &mut self.kind {
+            Kind::Csv(out) => {
+                let cells = LEDGER_COLUMNS.map(|column| cell(&entry[column]));
+                out.write_record(cells).map_err(io::Error::other)
+            }
+            Kind::Jsonl(out) => {
+                // Written by hand, because the columns have an order.
+                let pairs = LEDGER_COLUMNS.map(|column| format!("{}:{}", Value::from(column), entry[column]));
+                writeln!(out, "{{{}}}", pairs.join(","))
+            }
+        }
+    }
+
+    pub fn into_inner(self) -> io::Result<W> {
+        match self.kind {
+            Kind::Csv(out) => out.into_inner().map_err(|e| io::Error::other(e.to_string())),
+            Kind::Jsonl(out) => Ok(out),
+        }
+    }
+}
+
+/// A cell that no spreadsheet takes for a formula. Amounts stay numbers.
+fn cell(value: &Value) -> String {
+    let text = plain(value);
+    let is_number = crate::words::money::parse_decimal(&text).is_ok();
+    match text.chars().next() {
+        Some('=' | '+' | '-' | '@') if !is_number => format!("'{text}"),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn entry() -> Value {
+        json!({"seq": 1, "merchant": "shop-eu", "order_number": "=HYPERLINK(1)", "request_id": "a,b",
+            "transaction_id": null, "kind": "in", "amount": "-12.50", "currency": "EUR",
+            "occurred_at": "2026-03-01T12:00:00Z", "learnt_at": "2026-03-01T12:00:01Z", "evidence": 7, "reverses": null})
+    }
+
+    #[test]
+    fn the_ledger_goes_out_in_its_columns() {
+        let export = |format| {
+            let mut out = LedgerOut::new(format, Vec::new());
+            out.begin().expect("written");
+            out.entry(&entry()).expect("written");
+            String::from_utf8(out.into_inner().expect("flushed")).expect("text")
+        };
+        assert_eq!(
+            export(LedgerFormat::Csv),
+            "seq,merchant,order_number,request_id,transaction_id,kind,amount,currency,occurred_at,learnt_at,evidence,reverses\n\
+             1,shop-eu,'=HYPERLINK(1),\"a,b\",,in,-12.50,EUR,2026-03-01T12:00:00Z,2026-03-01T12:00:01Z,7,\n"
+        );
+        let lines = export(LedgerFormat::Jsonl);
+        assert!(lines.starts_with("{\"seq\":1,\"merchant\":\"shop-eu\",\"order_number\":\"=HYPERLINK(1)\""), "{lines}");
+        assert_eq!(serde_json::from_str::<Value>(&lines).expect("json"), entry());
+    }
+
+    #[test]
+    fn nothing_from_outside_moves_the_cursor() {
+        assert_eq!(plain(&json!("a\u{1b}[2Jb\u{202e}c\n")), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}");
+    }
+}

@@ -1,0 +1,187 @@
+use super::*;
+use secrecy::ExposeSecret;
+
+const GOOD: &str = r#"
+[listen]
+public = "127.0.0.1:0"
+admin_socket = "admin.sock"
+[store]
+path = "books.redb"
+[merchants.shop-eu]
+dialect = "wpg"
+base_url = "https://api.example.com"
+user = "u"
+password_file = "wpg-password"
+secret_file = "wpg-secret"
+merchant_account_ids = ["0000"]
+scheme = "nvp"
+[merchants.shop-at]
+dialect = "checkout"
+base_url = "https://checkout.example.com"
+secret_file = "checkout-secret"
+product = "seamless"
+customer_id = "D1"
+algorithm = "hmac-sha512"
+own_id_parameter = "shop_request"
+"#;
+
+const CANARY: &str = "canary-9f27";
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["wpg-password", "wpg-secret", "checkout-secret", "token"] {
+        std::fs::write(folder.path().join(name), format!("{CANARY}-{name}\n")).expect("written");
+    }
+    folder
+}
+
+fn loaded(folder: &tempfile::TempDir, text: &str, around: &Surroundings, flags: &Flags) -> Result<Config, Problem> {
+    let file = folder.path().join("reconciled.toml");
+    std::fs::write(&file, text).expect("written");
+    load(&file, flags, around)
+}
+
+fn load_text(text: &str) -> Result<Config, Problem> {
+    loaded(&folder(), text, &Surroundings::default(), &Flags::default())
+}
+
+#[test]
+fn a_good_file_gives_policy_keys_and_gateways() {
+    let config = load_text(GOOD).expect("a good file");
+    assert_eq!(config.policy.accounts.len(), 2);
+    let name = MerchantName::new("shop-eu").expect("a name");
+    assert_eq!(config.keys[&name].secret.expose_secret(), format!("{CANARY}-wpg-secret"));
+    assert_eq!(config.gateways[&name].requests_per_second_max, 2);
+    assert!(config.store.path.is_absolute() && config.store.path.ends_with("books.redb"));
+    assert!(!format!("{config:?}").contains(CANARY), "Debug prints a secret");
+}
+
+#[test]
+fn every_slip_is_named_by_its_key() {
+    let change = |from: &str, to: &str| {
+        assert!(GOOD.contains(from), "{from}");
+        GOOD.replacen(from, to, 1)
+    };
+    for (text, key, says) in [
+        (
+            change("base_url = \"https://api", "base_ulr = \"https://api"),
+            "merchants.shop-eu.base_ulr",
+            "did you mean `base_url`",
+        ),
+        (change("[store]", "[sotre]"), "sotre", "did you mean `store`"),
+        (change("public =", "pubic ="), "listen.pubic", "did you mean `public`"),
+        (
+            change("secret_file = \"wpg-secret\"", "secret = \"canary-9f27\""),
+            "merchants.shop-eu.secret",
+            "use `secret_file`",
+        ),
+        (change("user = \"u\"", "user = 12345"), "merchants.shop-eu.user", "quotes"),
+        (change("https://api.example.com", "http://api.example.com"), "merchants.shop-eu.base_url", "https"),
+        (change("scheme = \"nvp\"", "scheme = \"canary-9f27\""), "merchants.shop-eu.scheme", "expected"),
+        (change("scheme = \"nvp\"", ""), "merchants.shop-eu.scheme", "missing"),
+        (change("dialect = \"wpg\"\n", ""), "merchants.shop-eu.dialect", "missing"),
+        (change("scheme = \"nvp\"", "scheme = \"xml-dsig\""), "merchants.shop-eu.pin_files", "pinned"),
+        (change("product = \"seamless\"", "product = \"seamles\""), "merchants.shop-at.product", "expected"),
+        (
+            change("product = \"seamless\"", "product = \"seamless\"\nuser = \"x\""),
+            "merchants.shop-at.user",
+            "not a key",
+        ),
+        (change("password_file = \"wpg-password\"", ""), "merchants.shop-eu.password_file", "go together"),
+        (change("\"wpg-secret\"", "\"nowhere\""), "merchants.shop-eu.secret_file", "can't read"),
+        (change("[store]", "[store]\ncache_mib = 0"), "store.cache_mib", "at least 1"),
+        (format!("{GOOD}\n[report]\ntime_zone = \"Europe/Wien\""), "report.time_zone", "Europe/Vienna"),
+        (format!("{GOOD}\n[report]\nat = \"2:30\""), "report.at", "02:30"),
+        (format!("{GOOD}\n[schedule.eps]\nwindow = \"30\""), "schedule.eps.window", "30m"),
+        (format!("{GOOD}\n[schedule.eps]\nwindw = \"30m\""), "schedule.eps.windw", "window"),
+        (format!("{GOOD}\n[alerts]\nwebhook_url = \"https://a.example\""), "alerts.webhook_secret_file", "signed"),
+        (format!("{GOOD}\n[alerts]\nlarge = [\"12.505 EUR\"]"), "alerts.large", "500.00 EUR"),
+        (
+            change("[store]", "admin_tcp = \"0.0.0.0:1\"\nadmin_token_file = \"token\"\n[store]"),
+            "listen.admin_tcp",
+            "loopback",
+        ),
+        (change("[store]", "admin_tcp = \"127.0.0.1:1\"\n[store]"), "listen.admin_token_file", "token"),
+        (
+            change("scheme = \"nvp\"", "scheme = \"nvp\"\nsiblings = [\"shop-at\"]"),
+            "merchants.shop-eu.siblings",
+            "not another wpg",
+        ),
+        ("x = ".to_owned(), "", "not valid TOML"),
+    ] {
+        let problem = load_text(&text).expect_err(&text);
+        assert_eq!(problem.key, key, "{problem}");
+        let printed = problem.to_string();
+        assert!(printed.contains(says), "{printed}");
+        assert!(printed.contains("reconciled.toml"), "{printed}");
+        assert!(!printed.contains(CANARY) && !printed.contains("12345"), "a value is printed: {printed}");
+    }
+}
+
+#[test]
+fn a_later_layer_wins() {
+    let folder = folder();
+    let mut around = Surroundings::default();
+    around.variables.push(("RECONCILED_LISTEN__PUBLIC".into(), "127.0.0.1:7001".into()));
+    around.variables.push(("RECONCILED_STORE__CACHE_MIB".into(), "96".into()));
+    around.variables.push(("RECONCILED_STORE__PATH".into(), String::new()));
+    around.variables.push(("RECONCILED_CONFIG".into(), "/elsewhere".into()));
+    let config = loaded(&folder, GOOD, &around, &Flags::default()).expect("loads");
+    assert_eq!((config.listen.public.port(), config.store.cache_mib), (7001, 96));
+    assert!(config.store.path.ends_with("books.redb"), "an empty variable sets nothing");
+
+    let flags = Flags { public: Some("127.0.0.1:7002".into()), ..Flags::default() };
+    let config = loaded(&folder, GOOD, &around, &flags).expect("loads");
+    assert_eq!(config.listen.public.port(), 7002);
+}
+
+#[test]
+fn a_misspelt_variable_stops_the_start_too() {
+    let mut around = Surroundings::default();
+    around.variables.push(("RECONCILED_STORE_CACHE_MIB".into(), "96".into()));
+    let problem = loaded(&folder(), GOOD, &around, &Flags::default()).expect_err("refused");
+    assert_eq!(problem.key, "store_cache_mib");
+}
+
+#[test]
+fn a_secret_everybody_knows_is_refused_for_a_live_gateway() {
+    let folder = folder();
+    // The gateway's own documentation prints this one.
+    let published = concat!("B8AKTPWBRMNBV455", "FG6M2DANE99WU2\n");
+    std::fs::write(folder.path().join("checkout-secret"), published).expect("written");
+    let around = Surroundings::default();
+    let problem = loaded(&folder, GOOD, &around, &Flags::default()).expect_err("refused");
+    assert_eq!(problem.key, "merchants.shop-at.secret_file");
+    assert!(!problem.to_string().contains("B8AK"));
+    let local = GOOD.replace("https://checkout.example.com", "http://127.0.0.1:9");
+    assert!(loaded(&folder, &local, &around, &Flags::default()).is_ok());
+}
+
+#[test]
+fn a_missing_file_is_an_error_and_not_an_empty_one() {
+    let problem = load(Path::new("/nowhere/reconciled.toml"), &Flags::default(), &Surroundings::default());
+    assert!(problem.expect_err("refused").to_string().contains("no such file"));
+}
+
+#[test]
+fn credentials_of_systemd_are_found_by_their_bare_name() {
+    let credentials = tempfile::tempdir().expect("a folder");
+    std::fs::write(credentials.path().join("wpg-secret"), "from-systemd").expect("written");
+    let around = Surroundings { credentials: Some(credentials.path().to_owned()), ..Surroundings::default() };
+    let config = loaded(&folder(), GOOD, &around, &Flags::default()).expect("loads");
+    assert_eq!(config.keys[&MerchantName::new("shop-eu").expect("a name")].secret.expose_secret(), "from-systemd");
+}
+
+#[test]
+fn the_example_in_the_repository_is_good() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/reconciled.toml");
+    let config = load(&file, &Flags::default(), &Surroundings::default()).expect("a good file");
+    assert_eq!(config.policy.accounts.len(), 2);
+    // Everybody can read its secrets: they are good on loopback only.
+    let text =
+        std::fs::read_to_string(&file).expect("read").replace("http://127.0.0.1:8090", "https://api.example.com");
+    let folder = tempfile::tempdir().expect("a folder");
+    std::os::unix::fs::symlink(file.with_file_name("secrets"), folder.path().join("secrets")).expect("linked");
+    let problem = loaded(&folder, &text, &Surroundings::default(), &Flags::default()).expect_err("refused");
+    assert!(problem.what.contains("published"), "{problem}");
+}

@@ -1,0 +1,28 @@
+//! The imperative shell: reads clocks, sockets and files, and carries things to and from the one writer.
+//! It decides nothing about money.
+
+pub mod config;
+pub mod clock;
+pub mod books;
+pub mod job;
+pub mod writer;
+pub mod json_fields;
+pub mod submission_json;
+pub mod http;
+pub mod public;
+pub mod demo_clock;
+pub mod admin_guard;
+pub mod admin;
+pub mod lane;
+pub mod gateway;
+pub mod retriever;
+pub mod webhook;
+pub mod notifier;
+pub mod telemetry;
+pub mod reports;
+pub mod scheduler;
+pub mod spool;
+pub mod exit;
+pub mod opening;
+pub mod daemon;
+pub mod cli;
