@@ -8,4 +8,5 @@ pub mod core;
 pub mod wire;
 pub mod store;
 pub mod engine;
+pub mod sandbox;
 pub mod shell;

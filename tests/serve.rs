@@ -54,7 +54,7 @@ impl Shop {
         let log =
             std::fs::File::options().create(true).append(true).open(self.folder.path().join("log")).expect("a log");
         let mut child =
-            self.command(&["serve", "--ready-file"]).arg(&ready).stderr(log).spawn().expect("the daemon starts");
+            self.command(&["serve"]).arg("--ready-file").arg(&ready).stderr(log).spawn().expect("the daemon starts");
         for _ in 0..STUCK.as_millis() / 20 {
             if let Ok(text) = std::fs::read_to_string(&ready) {
                 let addresses: Value = serde_json::from_str(&text).expect("the ready file is whole");

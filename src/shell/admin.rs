@@ -65,6 +65,7 @@ pub fn router(admin: Admin, guard: Guard) -> Router {
         .route("/v1/check", get(check))
         .route("/v1/report/{day}", get(report))
         .route("/v1/demo/clock", post(demo_clock))
+        .route("/v1/demo/hold-judging", post(demo_hold_judging))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(|| async { refused(StatusCode::NOT_FOUND, refusal("no such address", None, None)) })
@@ -312,6 +313,28 @@ async fn demo_clock(State(admin): State<Admin>, body: Body) -> Answer {
         Err(Refused::Opening) => unavailable("the store is still being opened"),
         Err(why) => refused(StatusCode::FORBIDDEN, refusal(why.to_string(), None, None)),
     }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HoldJudging {
+    hold: bool,
+}
+
+async fn demo_hold_judging(State(admin): State<Admin>, body: Body) -> Answer {
+    let held = match admin.body(body).await {
+        Ok(held) => held,
+        Err(answer) => return answer,
+    };
+    let wish: HoldJudging = match serde_json::from_slice(&held.bytes) {
+        Ok(wish) => wish,
+        Err(error) => return refused(StatusCode::UNPROCESSABLE_ENTITY, refusal(error.to_string(), None, None)),
+    };
+    if !admin.demo.is_demo() {
+        return refused(StatusCode::FORBIDDEN, refusal(Refused::NotADemoStore.to_string(), None, None));
+    }
+    admin.writer.hold_judging(wish.hold);
+    json(StatusCode::OK, &json!({"hold": wish.hold}))
 }
 
 /// The process is alive, whatever its store does.

@@ -82,6 +82,11 @@ impl DemoClock {
         Ok(())
     }
 
+    /// Whether the demo made the open store, and every gateway is this machine.
+    pub fn is_demo(&self) -> bool {
+        self.all_loopback && *self.kind.borrow() == Kind::Demo
+    }
+
     /// Returns once a demo store waits for its clock; never on another store.
     pub async fn waits(&self) {
         let mut kind = self.kind.subscribe();

@@ -25,4 +25,6 @@ pub mod spool;
 pub mod exit;
 pub mod opening;
 pub mod daemon;
+pub mod sandbox;
+pub mod demo;
 pub mod cli;

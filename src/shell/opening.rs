@@ -2,7 +2,7 @@
 //! left to a short-lived child, because redb can panic or abort on one.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -167,7 +167,7 @@ fn as_fault(error: OpenError) -> Fault {
 }
 
 /// The child's side of [`Opening::check`]: checks, tells its progress on stdout, ends with a code.
-pub fn check_store(path: &PathBuf, cache_mib: usize) -> u8 {
+pub fn check_store(path: &Path, cache_mib: usize) -> u8 {
     let progress = |at: Progress| match at {
         Progress::Pages { read_bytes } => println!("checking: {} MiB read", read_bytes >> 20),
         Progress::Records { records } => println!("checking: {records} records read"),

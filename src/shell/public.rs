@@ -105,3 +105,6 @@ fn content_type(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     Some(text.chars().take(CONTENT_TYPE_MAX_BYTES).collect())
 }
+
+#[cfg(test)]
+mod tests;

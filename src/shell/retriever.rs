@@ -238,3 +238,6 @@ async fn ask(asker: Arc<Asker>, look: Look, writer: Writer, events: mpsc::Unboun
     }
     let _ = events.send(Event::Kept { number });
 }
+
+#[cfg(test)]
+mod tests;

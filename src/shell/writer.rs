@@ -6,6 +6,7 @@
 //! one never waits long.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -64,6 +65,7 @@ pub struct Writer {
     commits: watch::Receiver<u64>,
     pub engine: Arc<Engine>,
     pub clock: Clock,
+    judging_held: Arc<AtomicBool>,
 }
 
 /// Starts the writer's thread. It ends, and closes the store, at [`Writer::stop`] or when the last [`Writer`] is dropped.
@@ -76,6 +78,7 @@ pub fn start(
     let (state_out, state) = watch::channel(State::Opening);
     let (commits_out, commits) = watch::channel(0);
     let shelf = Shelf::default();
+    let judging_held = Arc::new(AtomicBool::new(false));
     let thread = Thread {
         engine: engine.clone(),
         clock: clock.clone(),
@@ -86,9 +89,10 @@ pub fn start(
         open,
         deaf_since: None,
         has_started: false,
+        judging_held: judging_held.clone(),
     };
     let handle = std::thread::Builder::new().name("writer".into()).spawn(move || thread.run())?;
-    Ok((Writer { queue, shelf, state, commits, engine, clock }, handle))
+    Ok((Writer { queue, shelf, state, commits, engine, clock, judging_held }, handle))
 }
 
 impl Writer {
@@ -164,6 +168,12 @@ impl Writer {
         reading.await.unwrap_or_else(|e| Ok(Err(Fault::Broken(format!("a reading failed: {e}")))))
     }
 
+    /// Lets kept notifications wait unjudged, or no longer: so that the demo can kill the daemon between
+    /// keeping and judging.
+    pub fn hold_judging(&self, hold: bool) {
+        self.judging_held.store(hold, Ordering::Relaxed);
+    }
+
     pub fn state(&self) -> watch::Receiver<State> {
         self.state.clone()
     }
@@ -185,6 +195,7 @@ struct Thread {
     /// Since when nothing could be kept, and why.
     deaf_since: Option<(Now, String)>,
     has_started: bool,
+    judging_held: Arc<AtomicBool>,
 }
 
 /// How serving an open store ended.
@@ -263,7 +274,8 @@ impl Thread {
         let mut groups_since_judging = 0;
         loop {
             let idle = self.jobs.is_empty();
-            if judge_waits && (idle || groups_since_judging >= GROUPS_BEFORE_JUDGING) {
+            let may_judge = judge_waits && !self.judging_held.load(Ordering::Relaxed);
+            if may_judge && (idle || groups_since_judging >= GROUPS_BEFORE_JUDGING) {
                 groups_since_judging = 0;
                 let engine = self.engine.clone();
                 match self.change(|draft, now| engine.judge(draft, JUDGE_MAX_ROWS, now)) {
@@ -343,4 +355,4 @@ fn end_of(fault: Fault) -> End {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::shell) mod tests;

@@ -34,6 +34,10 @@ pub fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
+pub const fn seconds(n: i64) -> SignedDuration {
+    SignedDuration::from_secs(n)
+}
+
 pub const fn minutes(n: i64) -> SignedDuration {
     SignedDuration::from_secs(n * 60)
 }

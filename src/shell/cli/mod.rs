@@ -8,12 +8,13 @@ mod print;
 mod source;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use super::config::{self, Flags, Surroundings};
-use super::{daemon, exit, opening};
+use super::{daemon, demo, exit, opening, sandbox};
 
 #[derive(Parser)]
 #[command(name = "reconciled", version, about, after_help = exit::HELP)]
@@ -128,6 +129,34 @@ enum Command {
     Config(Config),
     /// Read one message as it came over the wire and print it as JSON.
     Decode(decode::Decode),
+    /// Play a shop's day against a simulated gateway, with a real daemon that is killed on the way.
+    Demo {
+        /// Fixes the scene, its faults and the table at the end.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Keep the files here (an empty folder) instead of in a temporary one.
+        #[arg(long, value_name = "DIR")]
+        keep: Option<PathBuf>,
+    },
+    /// Be a simulated gateway for a configuration's merchant accounts.
+    Sandbox {
+        /// Where the gateway listens.
+        #[arg(long, default_value = sandbox::init::SANDBOX_ADDRESS, value_name = "ADDR")]
+        listen: SocketAddr,
+        /// The daemon's configuration, whose accounts and secrets it takes over [default: reconciled.toml or
+        /// config/reconciled.toml].
+        #[arg(long, env = "RECONCILED_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Where notifications go [default: where the configuration says the daemon listens].
+        #[arg(long, value_name = "HOST:PORT")]
+        notify: Option<String>,
+        /// Fixes ids and numbers.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Write a working configuration with fresh secrets into DIR, and end.
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "notify", "seed"])]
+        init: Option<PathBuf>,
+    },
     /// Check a store's file (started by `serve`, which holds its lock).
     #[command(hide = true)]
     CheckStore {
@@ -218,6 +247,30 @@ fn command(command: Command) -> Result<u8, Failure> {
             Ok(exit::OK)
         }
         Command::Decode(decode) => decode::run(&decode),
+        Command::Demo { seed, keep } => {
+            let agrees = waited(demo::command::demo(seed, keep))?;
+            Ok(if agrees { exit::OK } else { exit::NO })
+        }
+        Command::Sandbox { listen, init: Some(dir), .. } => {
+            let addresses =
+                sandbox::init::Addresses { sandbox: listen.to_string(), ..sandbox::init::Addresses::default() };
+            sandbox::command::write_configuration(&dir, &addresses).map_err(unplayable)?;
+            Ok(exit::OK)
+        }
+        Command::Sandbox { listen, config, notify, seed, init: None } => {
+            waited(sandbox::command::run(&sandbox::command::Options { listen, config, notify, seed }))?;
+            Ok(exit::OK)
+        }
         Command::CheckStore { path, cache_mib } => Ok(opening::check_store(&path, cache_mib)),
     }
+}
+
+/// Runs what waits for sockets and timers.
+fn waited<T>(what: impl Future<Output = anyhow::Result<T>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(what)).map_err(unplayable)
+}
+
+fn unplayable(why: anyhow::Error) -> Failure {
+    Failure::new(exit::FAULT, format!("{why:#}"))
 }

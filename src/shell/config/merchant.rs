@@ -198,7 +198,7 @@ fn wpg(
     };
     let mut siblings = Vec::new();
     for sibling in raw.siblings.iter().flatten() {
-        if sibling == name || !all.get(sibling).is_some_and(|other| other.dialect == "wpg") {
+        if sibling == name || all.get(sibling).is_none_or(|other| other.dialect != "wpg") {
             let known: Vec<&String> = all.keys().filter(|k| *k != name).collect();
             return Err(reading
                 .problem(at("siblings"), format!("`{sibling}` is not another wpg account of this file"))

@@ -12,11 +12,11 @@ use crate::words::money::Amount;
 /// Longer than anything here takes; only something stuck meets it.
 const STUCK: Duration = Duration::from_secs(30);
 
-fn name() -> MerchantName {
+pub(in crate::shell) fn name() -> MerchantName {
     MerchantName::new("shop-eu").expect("a name")
 }
 
-fn engine() -> Arc<Engine> {
+pub(in crate::shell) fn engine() -> Arc<Engine> {
     let contract = Contract::Wpg(Wpg {
         merchant_account_ids: vec!["m-1".into()],
         resolver_category: None,
@@ -34,7 +34,7 @@ fn engine() -> Arc<Engine> {
     Arc::new(Engine { policy, keys: BTreeMap::new() })
 }
 
-fn submission(request_id: &str) -> Submission {
+pub(in crate::shell) fn submission(request_id: &str) -> Submission {
     Submission {
         merchant: name(),
         request_id: RequestId::new(request_id).expect("an id"),
@@ -53,7 +53,7 @@ fn submission(request_id: &str) -> Submission {
     }
 }
 
-async fn started(books: &MemoryBooks) -> Writer {
+pub(in crate::shell) async fn started(books: &MemoryBooks) -> Writer {
     let kept = books.clone();
     let opener: Opener = Box::new(move || {
         let full = kept.disk().full;

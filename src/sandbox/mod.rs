@@ -1,0 +1,32 @@
+//! Our own simulated gateway, both dialects: for a shop developer's desk, for the demo and for the tests.
+//!
+//! It is pure. [`Gateway::submit`] decides everything that will become of a payment,
+//! [`Gateway::events`] gives the messages to be carried to the shop, [`Gateway::answer`] answers the
+//! retriever, and [`Gateway::truths`] says what a ledger must hold in the end. Time is an argument,
+//! and the same seed with the same calls gives the same bytes.
+
+mod answer;
+mod answer_checkout;
+mod answer_wpg;
+mod forge;
+mod gateway;
+mod life;
+mod life_checkout;
+mod life_wpg;
+mod message;
+mod outage;
+pub mod prng;
+mod script;
+mod shop;
+mod truth;
+
+pub use answer::{Answer, Reply, Request};
+pub use gateway::{Carried, Gateway, NotTaken, Outgoing, PAYMENTS_MAX, Response, SENT_MAX_MESSAGES, Sent};
+pub use life::MoveKind;
+pub use outage::{Manner, Outage};
+pub use script::{Ending, Fate, Forgery, Plan, PlannedForgery, Script, Writing};
+pub use shop::{Shop, example_shops};
+pub use truth::{KnownMove, PaymentTruth, Truth};
+
+#[cfg(test)]
+mod tests;
