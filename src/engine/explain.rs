@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::core::look::{Answer, Outcome, Query};
-use crate::core::message::Transaction;
+use crate::core::message::{Format, Transaction};
 use crate::core::payment::Payment;
 use crate::core::record::{Event, Notified, Record, ResponseOutcome, Weight};
 use crate::engine::views::EVIDENCE_MAX;
@@ -135,7 +135,8 @@ fn notification(notified: &Notified) -> String {
     let order =
         notified.gateway_order_number.as_ref().map(|n| format!(", gateway order number {n}")).unwrap_or_default();
     let remark = notified.remark.as_deref().map(|r| format!(" [{r}]")).unwrap_or_default();
-    format!("a {} notification{state}{code}{signed}{said}{order}{remark}", notified.format.name())
+    let article = if notified.format == Format::Xml { "an" } else { "a" };
+    format!("{article} {} notification{state}{code}{signed}{said}{order}{remark}", notified.format.name())
 }
 
 fn look(answers: &[Answer]) -> String {
@@ -208,7 +209,7 @@ pub fn text(stories: &[Value]) -> String {
         }
         out.push_str("  what we know, in the order we learnt it:\n");
         for line in story["story"].as_array().map(Vec::as_slice).unwrap_or_default() {
-            out.push_str(&format!("    {}  #{}  {}\n", shown(&line["at"]), line["seq"], shown(&line["what"])));
+            out.push_str(&format!("    {}  #{}  {}\n", to_second(&line["at"]), line["seq"], shown(&line["what"])));
             out.push_str(&format!("        rule: {}\n", shown(&line["rule"])));
         }
         for discrepancy in payment["discrepancies"].as_array().map(Vec::as_slice).unwrap_or_default() {
@@ -229,6 +230,15 @@ pub fn text(stories: &[Value]) -> String {
         out.push_str(&format!("  ({})\n", shown(&story["rules"])));
     }
     out
+}
+
+/// A moment to the second: more is noise to a person.
+fn to_second(at: &Value) -> String {
+    let text = shown(at);
+    match text.split_once('.') {
+        Some((whole, _)) => format!("{whole}Z"),
+        None => text,
+    }
 }
 
 /// A JSON scalar as text on one line; what could move a terminal's cursor or its direction is shown as U+FFFD.

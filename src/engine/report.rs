@@ -222,7 +222,7 @@ impl Engine {
                 order_number: payment.order_number().map(ToString::to_string),
                 state: payment.state.name(),
                 amount: payment.amount(),
-                received_at: payment.received_at.to_string(),
+                received_at: to_second(payment.received_at).to_string(),
                 reason: payment.reason.clone(),
             };
             if payment.state == State::HandedOver || payment.desk.is_some() {
@@ -233,6 +233,11 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// More than seconds is noise to a person.
+fn to_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 fn slot_key(slot: Slot) -> Vec<u8> {

@@ -2,13 +2,21 @@
 
 use std::path::PathBuf;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::{Done, Wish, run};
 
 /// Runs the demo and tells how it went. `Ok(true)`: everything agrees.
 pub async fn demo(seed: u64, keep: Option<PathBuf>) -> anyhow::Result<bool> {
     let binary = std::env::current_exe()?;
     eprintln!("a shop's day against a simulated gateway (seed {seed}); the daemon is killed on the way");
-    let done = run(Wish { seed, keep, binary }).await?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // Stopped early, the scene is dropped, and the daemon with it.
+    let done = tokio::select! {
+        done = run(Wish { seed, keep, binary }) => done?,
+        _ = terminate.recv() => anyhow::bail!("stopped before the end"),
+        _ = interrupt.recv() => anyhow::bail!("stopped before the end"),
+    };
     tell(&done);
     Ok(done.is_good())
 }

@@ -70,6 +70,14 @@ impl Home {
 pub struct Daemon {
     home: Home,
     child: Child,
+    /// Where it hears notifications, `host:port`: another port at every start.
+    pub public: String,
+}
+
+/// What the ready file says, as far as it matters here.
+#[derive(serde::Deserialize)]
+struct Ready {
+    public: String,
 }
 
 impl Daemon {
@@ -88,7 +96,7 @@ impl Daemon {
             .stderr(log)
             .spawn()
             .map_err(Trouble::Spawn)?;
-        let mut daemon = Daemon { home: home.clone(), child };
+        let mut daemon = Daemon { home: home.clone(), child, public: String::new() };
         let deadline = Instant::now() + START_TIMEOUT;
         let mut is_clock_set = false;
         while Instant::now() < deadline {
@@ -97,7 +105,8 @@ impl Daemon {
             }
             if !is_clock_set {
                 is_clock_set = set_clock(&home.admin(), wall(), scale).await.is_ok();
-            } else if home.ready_file().exists() {
+            } else if let Some(ready) = read_ready(&home.ready_file()) {
+                daemon.public = ready.public;
                 return Ok(daemon);
             }
             tokio::time::sleep(POLL).await;
@@ -108,6 +117,16 @@ impl Daemon {
     /// Sets the running daemon's clock anew.
     pub async fn set_clock(&self, wall: Timestamp, scale: u32) -> Result<(), Trouble> {
         set_clock(&self.home.admin(), wall, scale).await
+    }
+
+    /// Proves on the closed store that nothing is forgotten and that journal and books agree.
+    pub async fn check(home: &Home) -> Result<(), String> {
+        let checked = home.command().args(["check", "--config"]).arg(&home.config).output().await;
+        let output = checked.map_err(|why| why.to_string())?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
     }
 
     /// Lets kept notifications wait unjudged.
@@ -139,6 +158,11 @@ impl Daemon {
         let status = self.child.try_wait().ok()??;
         Some(Trouble::Ended { status: status.to_string(), log: self.home.log() })
     }
+}
+
+/// The ready file, once it is there and whole.
+fn read_ready(path: &Path) -> Option<Ready> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
 async fn set_clock(admin: &Peer, wall: Timestamp, scale: u32) -> Result<(), Trouble> {

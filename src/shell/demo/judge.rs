@@ -43,16 +43,21 @@ pub enum Finding {
     SceneDiffers { order: String, request: String, scene: &'static str },
     #[error("the daemon wrote no nightly report")]
     NoReport,
+    #[error("`reconciled check` says no: {0}")]
+    CheckFailed(String),
+    #[error("the daemon was never killed between keeping and judging")]
+    NeverKilledBetween,
 }
 
 impl Finding {
+    /// The order it is about; empty where it is about none.
     pub fn order(&self) -> &str {
         match self {
             Finding::Amount { order, .. }
             | Finding::HandedOverWrongly { order, .. }
             | Finding::NotHandedOver { order, .. }
             | Finding::SceneDiffers { order, .. } => order,
-            Finding::NoReport => "",
+            Finding::NoReport | Finding::CheckFailed(_) | Finding::NeverKilledBetween => "",
         }
     }
 }

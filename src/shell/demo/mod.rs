@@ -12,39 +12,23 @@ mod outcome;
 mod progress;
 mod scene;
 mod shopper;
+mod stage;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::class::Class;
-use self::daemon::{Daemon, Home, Trouble};
+use self::daemon::{Daemon, Home};
 use self::judge::{Books, Finding};
-use self::progress::{Progress, Standing};
-use self::scene::{Kill, Scene};
+use self::scene::Scene;
+use self::stage::{DAY_SCALE, Stage};
 use crate::sandbox::{Carried, Gateway, Truth};
 use crate::shell::clock::{Clock, DEMO_KEY};
 use crate::shell::config::{self, Flags, Surroundings};
 use crate::shell::sandbox::{Sandbox, bind, init};
 use crate::store::file::StoreFile;
-use crate::words::time::{SignedDuration, hours, later};
-
-/// How much faster than life the shop's day runs: eleven hours in about 40 s.
-const DAY_SCALE: u32 = 1000;
-/// And the days behind it: twelve in about 26 s.
-const DAYS_SCALE: u32 = 40_000;
-/// The day's last payments are decided before the days run faster.
-const EVENING: SignedDuration = hours(2);
-/// In the end, at normal speed, what is due is still asked and written.
-const QUIET_DOWN: Duration = Duration::from_millis(2500);
-const TICK: Duration = Duration::from_millis(10);
-/// How many notifications shall be kept and unjudged when the daemon is killed.
-const KEPT_UNJUDGED: usize = 3;
-/// How long to wait for them.
-const KEPT_UNJUDGED_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// What the command line says.
 #[derive(Clone, Debug)]
@@ -80,10 +64,7 @@ pub async fn run(wish: Wish) -> anyhow::Result<Done> {
     let scene = Scene::draw(wish.seed);
     let folder = folder(wish.keep.as_deref())?;
     let (listener, gateway_address) = bind(([127, 0, 0, 1], 0).into()).await?;
-    let (reserved, public_address) = bind(([127, 0, 0, 1], 0).into()).await?;
-    // The child binds this port itself, at every start.
-    drop(reserved);
-    let addresses = init::Addresses { sandbox: gateway_address.to_string(), public: public_address.to_string() };
+    let addresses = init::Addresses { sandbox: gateway_address.to_string(), public: "127.0.0.1:0".into() };
     let config_file = init::init(&folder, &addresses)?;
     let config = config::load(&config_file, &Flags::default(), &Surroundings::default())
         .map_err(|problem| anyhow::anyhow!("the demo's own configuration: {problem}"))?;
@@ -101,22 +82,25 @@ pub async fn run(wish: Wish) -> anyhow::Result<Done> {
     let serving = tokio::spawn(sandbox.clone().run(listener, stop.clone()));
 
     let home = Home { dir: folder.clone(), config: config_file, binary: wish.binary.clone() };
-    let mut stage = Stage { scene: &scene, sandbox: &sandbox, home: &home, progress: Progress::new(), kills: 0 };
+    let mut stage = Stage::new(&scene, &sandbox, &home, &config);
     let played = stage.play().await;
-    let kills = stage.kills;
+    let (kills, kept_unjudged) = (stage.kills, stage.kept_unjudged);
     stop.cancel();
     serving.await?;
     played?;
 
     let truths = sandbox.gateway().truths(scene.end());
     let report = last_report(config.reports.as_deref());
-    let findings = findings(&home, &scene, &truths, report.as_deref()).await?;
+    let mut findings = findings(&home, &scene, &truths, report.as_deref()).await?;
+    if kept_unjudged == 0 {
+        findings.push(Finding::NeverKilledBetween);
+    }
     let rows = outcome::rows(&scene, &truths, &findings);
     Ok(Done {
         seed: wish.seed,
         table: outcome::table(&rows).to_string(),
         findings,
-        notes: notes(&sandbox, kills),
+        notes: notes(&sandbox, kills, kept_unjudged),
         folder,
         report,
     })
@@ -130,105 +114,6 @@ fn folder(keep: Option<&Path>) -> anyhow::Result<PathBuf> {
             anyhow::ensure!(std::fs::read_dir(dir)?.next().is_none(), "`{}` is not empty", dir.display());
             Ok(std::fs::canonicalize(dir)?)
         }
-    }
-}
-
-struct Stage<'a> {
-    scene: &'a Scene,
-    sandbox: &'a Sandbox,
-    home: &'a Home,
-    progress: Progress,
-    kills: usize,
-}
-
-impl Stage<'_> {
-    async fn play(&mut self) -> anyhow::Result<()> {
-        let mut daemon = self.start().await?;
-        // The day begins when the daemon is there: the start took some of its time.
-        let mut acts = self.scene.acts.iter().peekable();
-        let mut kills = self.scene.kills.iter().copied().peekable();
-        let mut under_way = JoinSet::new();
-        let mut is_fast = false;
-        let mut made = 0;
-        loop {
-            let now = self.sandbox.clock.now().wall;
-            while let Some(act) = acts.next_if(|act| act.at <= now) {
-                made += 1;
-                under_way.spawn(shopper::play(act.clone(), self.sandbox.clone(), self.home.admin()));
-            }
-            while let Some(played) = under_way.try_join_next() {
-                played??;
-            }
-            if let Some(kill) = kills.next_if(|kill| kill.at <= now) {
-                daemon = self.kill_and_restart(daemon, kill).await?;
-            }
-            if let Some(trouble) = daemon.ended() {
-                return Err(trouble.into());
-            }
-            if !is_fast && now >= later(self.scene.closing_time(), EVENING) && under_way.is_empty() {
-                is_fast = true;
-                self.set_scale(&daemon, DAYS_SCALE).await?;
-            }
-            if now >= self.scene.end() && acts.peek().is_none() && kills.peek().is_none() {
-                break;
-            }
-            self.tell(made);
-            tokio::time::sleep(TICK).await;
-        }
-        while let Some(played) = under_way.join_next().await {
-            played??;
-        }
-        self.set_scale(&daemon, 1).await?;
-        tokio::time::sleep(QUIET_DOWN).await;
-        self.progress.note("the days are over: stopping the daemon and reading its files");
-        daemon.stop().await?;
-        Ok(())
-    }
-
-    async fn start(&self) -> Result<Daemon, Trouble> {
-        let clock = &self.sandbox.clock;
-        Daemon::start(self.home, || clock.now().wall, clock.scale()).await
-    }
-
-    async fn set_scale(&self, daemon: &Daemon, scale: u32) -> Result<(), Trouble> {
-        let wall = self.sandbox.clock.now().wall;
-        self.sandbox.clock.set_scaled(None, wall, scale);
-        self.sandbox.wake();
-        daemon.set_clock(wall, scale).await
-    }
-
-    async fn kill_and_restart(&mut self, daemon: Daemon, kill: Kill) -> Result<Daemon, Trouble> {
-        if kill.between_keep_and_judge {
-            daemon.hold_judging().await?;
-            self.wait_for_kept().await;
-        }
-        daemon.kill().await?;
-        self.kills += 1;
-        self.start().await
-    }
-
-    /// Waits until some notifications were kept, which the daemon is not allowed to judge yet.
-    async fn wait_for_kept(&self) {
-        let before = self.count(Carried::Accepted);
-        let deadline = tokio::time::Instant::now() + KEPT_UNJUDGED_TIMEOUT;
-        while self.count(Carried::Accepted) < before + KEPT_UNJUDGED && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(TICK).await;
-        }
-    }
-
-    fn count(&self, outcome: Carried) -> usize {
-        self.sandbox.gateway().sent().filter(|sent| sent.outcome == outcome).count()
-    }
-
-    fn tell(&mut self, orders: usize) {
-        let standing = Standing {
-            now: self.sandbox.clock.now().wall,
-            orders,
-            accepted: self.count(Carried::Accepted),
-            lost: self.count(Carried::Lost),
-            kills: self.kills,
-        };
-        self.progress.update(standing);
     }
 }
 
@@ -253,6 +138,7 @@ async fn findings(home: &Home, scene: &Scene, truths: &[Truth], report: Option<&
         }
     }
     findings.extend(marks(scene, truths));
+    findings.extend(Daemon::check(home).await.err().map(Finding::CheckFailed));
     findings.sort();
     Ok(findings)
 }
@@ -281,11 +167,12 @@ fn last_report(folder: Option<&Path>) -> Option<PathBuf> {
 }
 
 /// What depends on how fast this machine was.
-fn notes(sandbox: &Sandbox, kills: usize) -> Vec<String> {
+fn notes(sandbox: &Sandbox, kills: usize, kept_unjudged: usize) -> Vec<String> {
     let gateway = sandbox.gateway();
     let genuine = |outcome| gateway.sent().filter(|s| s.outcome == outcome && s.forged.is_none()).count();
     vec![
         format!("the daemon was killed {kills} times without warning, and started again"),
+        format!("{kept_unjudged} messages were kept and not yet judged when it was killed"),
         format!("{} genuine messages met a daemon that was down", genuine(Carried::NotAccepted)),
         format!("{} genuine messages were delivered", genuine(Carried::Accepted)),
     ]
