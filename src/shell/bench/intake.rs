@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::Extent;
 use super::client::{self, To};
 use super::figure::Figure;
-use super::messages::{MERCHANT, notification, submission_json};
+use super::messages::{CARD, MERCHANT, notification, submission_json};
 use super::place::Place;
 use super::server::Server;
 use crate::shell::clock::Clock;
@@ -25,7 +25,7 @@ pub fn notifications(dir: &Path, extent: &Extent) -> anyhow::Result<Vec<Figure>>
         let place = Place::new(dir, NO_GATEWAY)?;
         // What is notified of was submitted moments ago, as in life.
         let count = (extent.rounds * extent.requests) as u64;
-        place.fill(count, SignedDuration::from_secs(60), SignedDuration::from_secs(1))?;
+        place.fill(count, CARD, SignedDuration::from_secs(60), SignedDuration::from_secs(1))?;
         let (keeps, forgets) = (Server::that_keeps(&place)?, Server::that_forgets(&place)?);
         let now = Clock::new().now().wall;
         let (mut acknowledged, mut judged) = (Vec::new(), Vec::new());

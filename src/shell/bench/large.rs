@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Extent;
 use super::figure::{Figure, Required};
+use super::messages::WIRE_TRANSFER;
 use super::place::Place;
 use crate::engine::books::{Lane, due_parts, due_range};
 use crate::store::{Table, View};
@@ -31,10 +32,11 @@ pub fn idle(dir: &Path) -> anyhow::Result<Vec<Figure>> {
     Ok(vec![figure.requires(Required::ValueAtMost(IDLE_MAX_MIB))])
 }
 
-/// Open payments received over the last ten days, about which nobody said anything.
+/// Open payments received over the last ten days, about which nobody said anything. Wire transfers: what is
+/// open for days is what people pay at their bank.
 pub fn large(dir: &Path, extent: &Extent) -> anyhow::Result<Vec<Figure>> {
     let place = Place::new(dir, NO_GATEWAY)?;
-    place.fill(extent.open, days(10), days(0))?;
+    place.fill(extent.open, WIRE_TRANSFER, days(10), days(0))?;
     let mut figures = vec![due(&place, extent)?];
     figures.extend(starts(&place, extent)?);
     Ok(figures)

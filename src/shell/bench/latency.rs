@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Extent;
 use super::client::{self, Connection};
 use super::figure::{Figure, quantile};
-use super::messages::{MERCHANT, notification};
+use super::messages::{CARD, MERCHANT, notification};
 use super::place::Place;
 use super::server::Server;
 use crate::shell::clock::Clock;
@@ -20,7 +20,7 @@ const BLOCKS: u64 = 64;
 
 pub fn acknowledgement(dir: &Path, extent: &Extent) -> anyhow::Result<Vec<Figure>> {
     let place = Place::new(dir, "http://127.0.0.1:9")?;
-    place.fill(extent.singles as u64, SignedDuration::from_secs(60), SignedDuration::from_secs(1))?;
+    place.fill(extent.singles as u64, CARD, SignedDuration::from_secs(60), SignedDuration::from_secs(1))?;
     let server = Server::that_keeps(&place)?;
     let file = File::options().read(true).write(true).create_new(true).open(place.path("block"))?;
     file.write_all_at(&vec![1; BLOCK_BYTES * BLOCKS as usize], 0)?;

@@ -11,6 +11,8 @@ use crate::words::time::Timestamp;
 
 pub const MERCHANT: &str = "shop-eu";
 pub const ACCOUNT: &str = "9abf05c1-c266-46ae-8eac-7f87ca97af28";
+pub const CARD: &str = "creditcard";
+pub const WIRE_TRANSFER: &str = "wiretransfer";
 pub const SECRET: &str = "a-secret-of-the-benchmark-only";
 
 /// Random-looking, as shops' ids are: random keys are what an index finds hard.
@@ -35,14 +37,14 @@ pub fn amount(n: u64) -> anyhow::Result<Amount> {
     Ok(Amount::parse(&format!("{}.{:02}", 1 + n % 500, n % 100), "EUR")?)
 }
 
-pub fn submission(n: u64) -> anyhow::Result<Submission> {
+pub fn submission(n: u64, method: &str) -> anyhow::Result<Submission> {
     Ok(Submission {
         merchant: MerchantName::new(MERCHANT)?,
         request_id: RequestId::new(&request_id(n))?,
         order_number: Some(crate::words::id::OrderNumber::new(&format!("100{n:07}"))?),
         transaction_type: Some("debit".to_owned()),
         amount: amount(n)?,
-        payment_method: Some("creditcard".to_owned()),
+        payment_method: Some(method.to_owned()),
         parent_transaction_id: None,
         gateway_order_number: None,
         submitted_at: None,
@@ -59,7 +61,7 @@ pub fn submission_json(n: u64) -> anyhow::Result<String> {
     Ok(json!({
         "merchant": MERCHANT, "request_id": request_id(n), "order_number": format!("100{n:07}"),
         "transaction_type": "debit", "amount": amount(n)?.value_text(), "currency": "EUR",
-        "payment_method": "creditcard",
+        "payment_method": CARD,
     })
     .to_string())
 }
@@ -73,7 +75,7 @@ pub fn transaction(request_id: &str, amount: Amount, at: Timestamp) -> Transacti
         transaction_type: Some("debit".to_owned()),
         transaction_state: Some("success".to_owned()),
         amount: Some(StatedAmount { value: amount.value(), currency: Some(amount.currency()) }),
-        payment_methods: vec!["creditcard".to_owned()],
+        payment_methods: vec![CARD.to_owned()],
         completed_at: Some(at),
         statuses: vec![Status { code: "201.0000".to_owned(), severity: Some("information".to_owned()) }],
         ..Transaction::default()

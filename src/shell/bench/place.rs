@@ -78,7 +78,7 @@ impl Place {
 
     /// Fills a new store with submissions `0..count`, received evenly over `spread` until `until` ago, and
     /// leaves it as a daemon would that has been listening to this moment.
-    pub fn fill(&self, count: u64, spread: SignedDuration, until: SignedDuration) -> anyhow::Result<()> {
+    pub fn fill(&self, count: u64, method: &str, spread: SignedDuration, until: SignedDuration) -> anyhow::Result<()> {
         let (store, engine) = (self.open()?, self.engine());
         let now = Clock::new().now();
         let first = later(now.steady, -(spread + until));
@@ -98,7 +98,7 @@ impl Place {
         for from in (0..count).step_by(FILL_COMMIT_ROWS as usize) {
             commit(&|draft| {
                 for n in from..(from + FILL_COMMIT_ROWS).min(count) {
-                    let submission = submission(n)?;
+                    let submission = submission(n, method)?;
                     draft.attempt(|draft| engine.submit(draft, submission, at(n)))?;
                 }
                 Ok(())

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Extent;
 use super::client::{self, Connection, To};
 use super::figure::{Figure, Required, median};
-use super::messages::request_id;
+use super::messages::{CARD, request_id};
 use super::mock::Mock;
 use super::place::Place;
 use super::server::Server;
@@ -36,7 +36,7 @@ pub fn retrievals(dir: &Path, extent: &Extent) -> anyhow::Result<Vec<Figure>> {
     let round_ms = WARM_UP.as_millis() as u64 + extent.watch_ms + 500;
     let looks = lanes_all as u64 * LOOKS_PER_LANE_S * round_ms * extent.rounds as u64 / 1000;
     // All of them due for long.
-    place.fill(looks, SignedDuration::from_secs(60), hours(3))?;
+    place.fill(looks, CARD, SignedDuration::from_secs(60), hours(3))?;
     let server = Server::that_keeps(&place)?;
     let mut figures = Vec::new();
     for lanes in LANES {
