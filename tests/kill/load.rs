@@ -1,7 +1,7 @@
 //! A shop that submits and two gateways that notify, each remembering what it was thanked for.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
@@ -127,7 +127,7 @@ struct Order {
 }
 
 /// Submits until nobody answers.
-fn submit_all(socket: &PathBuf, name: &str, gateway: &mpsc::Sender<Order>) -> Acknowledged {
+fn submit_all(socket: &Path, name: &str, gateway: &mpsc::Sender<Order>) -> Acknowledged {
     let mut thanked = Acknowledged::default();
     for n in 0u64.. {
         let order = Order {
