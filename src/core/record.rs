@@ -74,6 +74,8 @@ pub enum Event {
     Lane { merchant: MerchantName, why: Option<String> },
     /// We could not hear between the two readings of the clock.
     Deaf { from: Now, to: Now, why: String },
+    /// Payments whose notification may have been sent into a deaf interval: looked at at once.
+    Swept { why: String, numbers: Vec<PaymentNumber> },
     /// The wall clock moved against elapsed time by this much.
     ClockJumped { by: SignedDuration },
     /// A forged message was counted: at most one record a minute per account, with the number since.
@@ -137,6 +139,7 @@ impl Event {
             Event::Policy { .. }
             | Event::Lane { .. }
             | Event::Deaf { .. }
+            | Event::Swept { .. }
             | Event::ClockJumped { .. }
             | Event::Forged { .. }
             | Event::Repeated { .. }

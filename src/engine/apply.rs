@@ -19,16 +19,12 @@ use crate::engine::digest::gist;
 use crate::engine::route;
 use crate::engine::settle::{NEWS_FOR, News, Turn, settle};
 use crate::engine::{ask, books, settle};
-use crate::store::{Draft, Fault, Table, View};
+use crate::store::{Draft, Fault, Table};
 use crate::words::id::{GatewayOrderNumber, MerchantName, PaymentNumber, TransactionId};
 use crate::words::time::{Now, SignedDuration, Timestamp, days, hours, later};
 
-/// Deaf intervals shorter than a request takes are not worth a look at every payment.
-const DEAF_MIN: SignedDuration = SignedDuration::from_millis(500);
 /// Deaf intervals from here on are told to a person.
 const DEAF_ALERT: SignedDuration = SignedDuration::from_secs(300);
-/// Payments that one deaf interval brings forward at most; the rest keep their schedule.
-const DEAF_PAYMENTS_MAX: usize = 200_000;
 /// Least wait after the gateway refused our credentials: it may lock us out.
 const REFUSED_WAIT: SignedDuration = SignedDuration::from_secs(300);
 
@@ -76,6 +72,7 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
         }),
         Event::Lane { merchant, why } => lane(draft, turn, merchant, why.as_deref()),
         Event::Deaf { from, to, why } => deaf(draft, turn, *from, *to, why),
+        Event::Swept { why, numbers } => swept(draft, turn, numbers, why),
         Event::ClockJumped { by } => {
             let summary = format!("the system clock moved by {by:#} against elapsed time; deadlines are not affected");
             news(draft, turn, Topic::Clock, None, summary)
@@ -650,32 +647,20 @@ fn lane(draft: &mut Draft, turn: Turn, merchant: &MerchantName, why: Option<&str
     }
 }
 
-/// Every payment whose notification may have been sent while we were deaf gets its next look at once.
 fn deaf(draft: &mut Draft, turn: Turn, from: Now, to: Now, why: &str) -> Result<(), Fault> {
     let length = to.steady.duration_since(from.steady);
-    if length < DEAF_MIN {
+    if length < DEAF_ALERT {
         return Ok(());
     }
-    if length >= DEAF_ALERT {
-        let summary = format!("nothing could be heard for {length:#} ({why}): every open payment is looked at now");
-        news(draft, turn, Topic::Deaf, None, summary)?;
-    }
-    let mut touched = Vec::new();
-    for lane in [books::Lane::First, books::Lane::Backlog] {
-        for merchant in turn.policy.accounts.keys() {
-            let (from_key, to_key) = books::due_all(lane, merchant);
-            for (key, bytes) in draft.range(Table::Due, &from_key, &to_key, DEAF_PAYMENTS_MAX)? {
-                let row: books::DueRow = books::parse(Table::Due, &key, &bytes)?;
-                if row.until >= from.steady.as_millisecond() {
-                    touched.push(books::due_parts(&key)?.1);
-                }
-            }
-        }
-    }
-    touched.sort_unstable();
+    let summary = format!("nothing could be heard for {length:#} ({why}): every open payment is looked at now");
+    news(draft, turn, Topic::Deaf, None, summary)
+}
+
+/// Payments whose notification may have been sent while we were deaf get their next look at once.
+fn swept(draft: &mut Draft, turn: Turn, numbers: &[PaymentNumber], why: &str) -> Result<(), Fault> {
     let why = format!("we could not hear for a while ({why})");
-    for number in touched {
-        let mut payment = books::payment_at(draft, number)?;
+    for number in numbers {
+        let Some(mut payment) = books::payment(draft, *number)? else { continue };
         // Not all in the same second: spread over a minute, the same way every time.
         let spread = SignedDuration::from_millis((number.0 % 60) as i64 * 1000);
         payment.watch.look_soon(later(turn.now.steady, spread), &why, Cause::Deaf);

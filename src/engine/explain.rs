@@ -106,6 +106,7 @@ fn sentence(record: &Record) -> (String, &'static str) {
         Event::Policy { .. }
         | Event::Lane { .. }
         | Event::Deaf { .. }
+        | Event::Swept { .. }
         | Event::ClockJumped { .. }
         | Event::Forged { .. }
         | Event::Repeated { .. }

@@ -100,6 +100,8 @@ impl Engine {
             draft.delete(Table::Inbox, key);
             judged += 1;
         }
+        // Nobody waits for a verdict: go on with the payments that a deaf interval touched.
+        let more = more || if judged == 0 { self.sweep(draft, now)? } else { self.is_sweeping(draft)? };
         Ok(Judged { judged, more })
     }
 

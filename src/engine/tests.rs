@@ -789,3 +789,30 @@ fn a_look_that_a_message_asked_for_survives_an_outage_even_when_the_payment_is_s
     assert_eq!(again.request_id.as_str(), "r1");
     world.prove();
 }
+
+#[test]
+fn a_deaf_interval_with_many_open_payments_is_swept_block_by_block() {
+    let mut world = World::new();
+    for n in 0..4_500 {
+        world.submit("signed", &format!("r{n}"), "5");
+    }
+    world.pass(minutes(3));
+    let from = world.now;
+    world.pass(minutes(1));
+    let to = world.now;
+    world.turn(|e, d, _| e.deaf(d, from, to, "a test"));
+    let swept = |world: &World| {
+        let journal = world.engine.journal(&world.store, 0, 100_000).expect("no fault").items;
+        journal
+            .iter()
+            .filter(|r| r["event"] == "swept")
+            .map(|r| r["numbers"].as_array().expect("a list").len())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(swept(&world), [2_000], "one block with the interval itself");
+    assert!(world.turn(|e, d, now| e.judge(d, 100, now)).more);
+    world.turn(|e, d, now| e.judge(d, 100, now));
+    assert!(!world.turn(|e, d, now| e.judge(d, 100, now)).more);
+    assert_eq!(swept(&world), [2_000, 2_000, 500]);
+    world.prove();
+}

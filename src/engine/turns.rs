@@ -1,12 +1,15 @@
 //! What time alone brings: starts, ticks, deaf intervals, tellings.
 
+use serde::{Deserialize, Serialize};
+
 use crate::core::account::Contract;
 use crate::core::alert::{Alert, Status, Telling};
 use crate::core::record::Event;
 use crate::engine::books::{self, Lane};
 use crate::engine::judge::unpack;
 use crate::engine::{Delivery, Engine};
-use crate::store::{Draft, Fault, Table, View};
+use crate::store::{Draft, Fault, Table, View, prefix_end};
+use crate::words::id::PaymentNumber;
 use crate::words::time::{Now, SignedDuration, later};
 
 /// Row of `Table::Meta`: when we last could hear.
@@ -19,8 +22,21 @@ const CLOCK_JUMP: SignedDuration = SignedDuration::from_secs(5);
 const TICK_MAX_ROWS: usize = 1_000;
 /// Due looks read in one tick for those that nobody can take.
 const UNASKABLE_MAX_ROWS: usize = 20_000;
+/// Deaf intervals shorter than a request takes are not worth a look at every payment.
+const DEAF_MIN: SignedDuration = SignedDuration::from_millis(500);
+/// Rows of `Table::Meta` with payments that a deaf interval touched and nobody swept yet.
+const SWEEP: &str = "sweep/";
+/// Payments that one commit brings forward after a deaf interval.
+const SWEEP_MAX_PAYMENTS: usize = 2_000;
 /// Expired bodies erased in one tick.
 const BODIES_MAX_ROWS: usize = 500;
+
+/// A block of payments that a deaf interval touched.
+#[derive(Serialize, Deserialize)]
+struct Sweep {
+    why: String,
+    numbers: Vec<PaymentNumber>,
+}
 
 impl Engine {
     /// To be called at every start, before anything else: journals the policy where it changed, and
@@ -53,12 +69,65 @@ impl Engine {
     }
 
     /// We could not take anything between the two times (503s, a stop): what was sent then is lost.
+    ///
+    /// Every payment whose notification may have been sent then gets its next look at once: a block of
+    /// them with this commit, the rest with the turns of [`Engine::judge`] and [`Engine::tick`] that
+    /// follow, so that a restart with many open payments neither waits for them nor holds them all.
     pub fn deaf(&self, draft: &mut Draft, from: Now, to: Now, why: &str) -> Result<(), Fault> {
         if to.steady <= from.steady {
             return Ok(());
         }
-        self.record(draft, Event::Deaf { from, to, why: why.chars().take(200).collect() }, to)?;
-        self.heard(draft, to)
+        let why: String = why.chars().take(200).collect();
+        self.record(draft, Event::Deaf { from, to, why: why.clone() }, to)?;
+        self.heard(draft, to)?;
+        if to.steady.duration_since(from.steady) < DEAF_MIN {
+            return Ok(());
+        }
+        let touched = self.touched(draft, from)?;
+        for (n, numbers) in touched.chunks(SWEEP_MAX_PAYMENTS).enumerate() {
+            let key = format!("{SWEEP}{:020}/{n:06}", draft.journal_len()).into_bytes();
+            books::write(draft, Table::Meta, key, &Sweep { why: why.clone(), numbers: numbers.to_vec() })?;
+        }
+        self.sweep(draft, to)?;
+        Ok(())
+    }
+
+    /// The payments whose window was open at `from` or later, by what the due index says of them.
+    fn touched(&self, draft: &Draft, from: Now) -> Result<Vec<PaymentNumber>, Fault> {
+        let mut touched = Vec::new();
+        for lane in [Lane::First, Lane::Backlog] {
+            for merchant in self.policy.accounts.keys() {
+                let (mut at, end) = books::due_all(lane, merchant);
+                loop {
+                    let rows = draft.range(Table::Due, &at, &end, SWEEP_MAX_PAYMENTS)?;
+                    let Some((last, _)) = rows.last() else { break };
+                    at = [last.as_slice(), &[0]].concat();
+                    for (key, bytes) in &rows {
+                        let row: books::DueRow = books::parse(Table::Due, key, bytes)?;
+                        if row.until >= from.steady.as_millisecond() {
+                            touched.push(books::due_parts(key)?.1);
+                        }
+                    }
+                }
+            }
+        }
+        touched.sort_unstable();
+        Ok(touched)
+    }
+
+    /// Whether payments that a deaf interval touched still wait for their sweep.
+    pub(super) fn is_sweeping(&self, draft: &Draft) -> Result<bool, Fault> {
+        Ok(!draft.range(Table::Meta, SWEEP.as_bytes(), &prefix_end(SWEEP.as_bytes()), 1)?.is_empty())
+    }
+
+    /// Sweeps one block of the payments that a deaf interval touched; returns whether more wait.
+    pub(super) fn sweep(&self, draft: &mut Draft, now: Now) -> Result<bool, Fault> {
+        let rows = draft.range(Table::Meta, SWEEP.as_bytes(), &prefix_end(SWEEP.as_bytes()), 2)?;
+        let Some((key, bytes)) = rows.first() else { return Ok(false) };
+        let Sweep { why, numbers } = books::parse(Table::Meta, key, bytes)?;
+        self.record(draft, Event::Swept { why, numbers }, now)?;
+        draft.delete(Table::Meta, key.clone());
+        Ok(rows.len() > 1)
     }
 
     /// What time alone brings: payments whose time is over, alerts that repeat or end, bodies that
@@ -75,6 +144,7 @@ impl Engine {
                 self.record(draft, Event::TimeOver { number }, now)?;
             }
         }
+        self.sweep(draft, now)?;
         self.plan_unaskable(draft, now)?;
         self.journal_forgeries(draft, now)?;
         self.tick_alerts(draft, now)?;

@@ -129,9 +129,8 @@ impl Machine {
     /// What the start does after a fault: where cache and disk may disagree it copies the file first.
     pub fn mend(&mut self, struck: Option<Class>) {
         self.disarm();
-        match struck {
-            Some(Class::IoErrorOnce | Class::IoErrorSticky | Class::SyncFailed) => self.disk.copy_over(),
-            _ => {}
+        if let Some(Class::IoErrorOnce | Class::IoErrorSticky | Class::SyncFailed) = struck {
+            self.disk.copy_over();
         }
     }
 }
