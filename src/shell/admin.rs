@@ -11,6 +11,8 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::routing::{get, post};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::admin_guard::{Guard, turn_away};
@@ -24,7 +26,7 @@ use crate::engine::report::Slot;
 use crate::engine::{Engine, Page, Refusal, Responded, Submitted};
 use crate::store::{Fault, View};
 use crate::words::id::{MerchantName, OrderNumber, RequestId};
-use crate::words::time::Now;
+use crate::words::time::{Now, business_day};
 
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(7);
@@ -135,9 +137,10 @@ impl Admin {
     }
 }
 
-/// A past day's report made again from the journal: the final one if it was written, else the
-/// provisional one. `matches`: it is byte for byte what was written then.
-pub fn made_again(engine: &Engine, view: &dyn View, day: jiff::civil::Date) -> Result<Option<Value>, Fault> {
+/// A day's report, made again from the journal: the final one if it was written, else the provisional
+/// one; `matches`: it is byte for byte what was written then. Where none is written, how the books stand
+/// now (`written` is false). `None`: the day has not begun.
+pub fn made_again(engine: &Engine, view: &dyn View, day: Date, now: Now) -> Result<Option<Value>, Fault> {
     for is_final in [true, false] {
         if let Some((report, written)) = engine.report_again(view, Slot { day, is_final })? {
             let text = report.text();
@@ -146,11 +149,21 @@ pub fn made_again(engine: &Engine, view: &dyn View, day: jiff::civil::Date) -> R
             let json: Value = serde_json::from_str(&report.json()).unwrap_or_default();
             return Ok(Some(json!({
                 "day": day, "status": status, "text": text, "csv": csv, "report": json, "sha256": written,
-                "matches": matches,
+                "matches": matches, "written": true,
             })));
         }
     }
-    Ok(None)
+    let zone = TimeZone::get(&engine.policy.report.time_zone).unwrap_or(TimeZone::UTC);
+    if day > business_day(now.wall, &zone) {
+        return Ok(None);
+    }
+    let report = engine.report(view, Slot { day, is_final: false })?;
+    let mut json: Value = serde_json::from_str(&report.json()).unwrap_or_default();
+    json["status"] = "not written".into();
+    Ok(Some(json!({
+        "day": day, "status": "not written", "text": report.text(), "csv": report.csv(), "report": json,
+        "sha256": null, "matches": null, "written": false, "now": now.wall,
+    })))
 }
 
 fn paging(query: &BTreeMap<String, String>) -> Result<(u64, usize), Refusal> {
@@ -288,7 +301,7 @@ async fn check(State(admin): State<Admin>) -> Answer {
 
 async fn report(State(admin): State<Admin>, Path(day): Path<String>) -> Answer {
     match day.parse() {
-        Ok(day) => admin.read(move |engine, view, _| made_again(engine, view, day)).await,
+        Ok(day) => admin.read(move |engine, view, now| made_again(engine, view, day, now)).await,
         Err(_) => {
             let hint = "such as 2026-03-01";
             refused(StatusCode::UNPROCESSABLE_ENTITY, refusal("not a day", Some("day"), Some(hint)))

@@ -60,6 +60,28 @@ pub fn init(dir: &Path, addresses: &Addresses) -> Result<PathBuf, NotWritten> {
     Ok(file)
 }
 
+/// The repository's example and its secrets, which are no secrets.
+const EXAMPLE: [(&str, &str); 5] = [
+    (FILE, include_str!("../../../config/reconciled.toml")),
+    ("secrets/shop-at.password", include_str!("../../../config/secrets/shop-at.password")),
+    ("secrets/shop-at.secret", include_str!("../../../config/secrets/shop-at.secret")),
+    ("secrets/shop-eu.password", include_str!("../../../config/secrets/shop-eu.password")),
+    ("secrets/shop-eu.secret", include_str!("../../../config/secrets/shop-eu.secret")),
+];
+
+/// Writes the example configuration as it is, for a sandbox that plays its gateways wherever it is
+/// started. Returns the configuration's path.
+pub fn write_example(dir: &Path) -> Result<PathBuf, NotWritten> {
+    let secrets = dir.join("secrets");
+    let failed = |path: &Path, why| NotWritten::File { path: path.to_owned(), why };
+    DirBuilder::new().recursive(true).mode(0o700).create(&secrets).map_err(|why| failed(&secrets, why))?;
+    for (name, text) in EXAMPLE {
+        let path = dir.join(name);
+        write_new(&path, text).map_err(|why| failed(&path, why))?;
+    }
+    Ok(dir.join(FILE))
+}
+
 fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())?;
