@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -32,7 +33,7 @@ use super::retriever::Retriever;
 use super::spool::Spool;
 use super::webhook::Sender;
 use super::writer::{self, State, Writer};
-use super::{exit, notifier, public, scheduler, telemetry};
+use super::{exit, notifier, public, scan, scheduler, telemetry};
 use crate::engine::Engine;
 use crate::store::file::StoreFile;
 
@@ -144,12 +145,14 @@ async fn run(config: Config, file: StoreFile, ready_file: Option<&Path>) -> anyh
     let all_loopback = config.gateways.values().all(|gateway| address::is_loopback(&gateway.base_url));
     let demo = DemoClock::new(clock.clone(), all_loopback);
     let abort = Abort::default();
+    let unchecked = Arc::new(AtomicBool::new(false));
     let opening = Opening {
         file,
         cache_mib: config.store.cache_mib,
         clock: clock.clone(),
         demo: demo.clone(),
         abort: abort.clone(),
+        unchecked: unchecked.clone(),
     };
     let engine = Arc::new(Engine { policy: config.policy.clone(), keys: config.keys.clone() });
     let (writer, thread) = writer::start(engine, clock, Box::new(move || opening.open()))?;
@@ -157,6 +160,7 @@ async fn run(config: Config, file: StoreFile, ready_file: Option<&Path>) -> anyh
     let parts = Parts {
         writer: writer.clone(),
         turned: Arc::default(),
+        unchecked,
         tracker: TaskTracker::new(),
         stop: CancellationToken::new(),
     };
@@ -186,6 +190,7 @@ async fn run(config: Config, file: StoreFile, ready_file: Option<&Path>) -> anyh
 struct Parts {
     writer: Writer,
     turned: Arc<Turned>,
+    unchecked: Arc<AtomicBool>,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
@@ -268,6 +273,9 @@ impl Parts {
             addresses.write(path).with_context(|| format!("can't write the ready file {}", path.display()))?;
         }
         info!(public = %addresses.public, "ready on {}", addresses.public);
+        if self.unchecked.load(Ordering::SeqCst) {
+            self.tracker.spawn(scan::run(self.writer.clone(), self.stop.clone()));
+        }
         let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("serving")]);
         watchdog(&self.writer, state).await;
         std::future::pending().await

@@ -120,7 +120,9 @@ pub fn ledger(file: &ConfigFile, format: LedgerFormat, after: u64) -> Result<u8,
     let mut out = print::LedgerOut::new(format, std::io::BufWriter::new(out));
     let failed = |e: std::io::Error| Failure::new(exit::FAULT, format!("can't write the export: {e}"));
     out.begin().map_err(failed)?;
-    each_page(file, "/v1/ledger", after, &mut |items| items.iter().try_for_each(|entry| out.entry(entry)).map_err(failed))?;
+    each_page(file, "/v1/ledger", after, &mut |items| {
+        items.iter().try_for_each(|entry| out.entry(entry)).map_err(failed)
+    })?;
     out.into_inner().and_then(|mut out| out.flush()).map_err(failed)?;
     Ok(exit::OK)
 }

@@ -110,7 +110,10 @@ pub fn status(found: &Value) {
     );
     row("inbox", format!("{} notifications kept and not yet judged", count("inbox")));
     row("outbox", format!("{} tellings not yet delivered", count("outbox")));
-    row("books", format!("{} ledger entries from {} journal records", count("ledger_entries"), count("journal_records")));
+    row(
+        "books",
+        format!("{} ledger entries from {} journal records", count("ledger_entries"), count("journal_records")),
+    );
     if turned.is_object() {
         let of = |name: &str| turned[name].as_u64().unwrap_or_default();
         let (connections, bodies, requests) = (of("connections"), of("bodies"), of("requests"));
@@ -151,8 +154,14 @@ pub fn check(found: &Value, is_clean: bool) {
     let count = |name: &str| found[name].as_u64().unwrap_or_default();
     let row = |name: &str, text: String| line(&format!("{name:<10} {text}"));
     row("payments", format!("{}; forgotten: {}", count("payments"), count("forgotten")));
-    row("ledger", format!("{} entries; without a reason in the journal: {}", count("ledger_entries"), count("unexplained")));
-    row("journal", format!("{} records, their chain followed, all books made again from them", count("journal_records")));
+    row(
+        "ledger",
+        format!("{} entries; without a reason in the journal: {}", count("ledger_entries"), count("unexplained")),
+    );
+    row(
+        "journal",
+        format!("{} records, their chain followed, all books made again from them", count("journal_records")),
+    );
     let findings = items(&found["findings"]);
     row("findings", findings.len().to_string());
     findings.iter().for_each(|finding| line(&format!("  {}", plain(finding))));
