@@ -19,7 +19,7 @@ use super::admin_guard::{Guard, turn_away};
 use super::demo_clock::{DemoClock, Refused, Setting};
 use super::http::{NoBody, Room, Turned, unavailable};
 use super::json_fields::refusal;
-use super::reports::digest;
+use super::reports::{Trouble, digest};
 use super::submission_json;
 use super::writer::{State as WriterState, Writer};
 use crate::engine::report::Slot;
@@ -40,6 +40,7 @@ pub struct Admin {
     pub room: Room,
     pub demo: DemoClock,
     pub turned: Arc<Turned>,
+    pub report_trouble: Trouble,
 }
 
 pub fn router(admin: Admin, guard: Guard) -> Router {
@@ -284,11 +285,13 @@ async fn status(State(admin): State<Admin>) -> Answer {
         "bodies": admin.turned.bodies.load(Ordering::Relaxed),
         "requests": admin.turned.requests.load(Ordering::Relaxed),
     });
+    let trouble = admin.report_trouble.why();
     admin
         .read(move |engine, view, now| {
             let mut status = engine.status(view, now)?;
             if let Value::Object(fields) = &mut status {
                 fields.insert("turned_away".into(), turned);
+                fields.insert("report_trouble".into(), trouble.into());
             }
             Ok(Some(status))
         })

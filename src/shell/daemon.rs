@@ -28,7 +28,7 @@ use super::demo_clock::DemoClock;
 use super::gateway::{Asker, install_tls};
 use super::http::{self, Limits, Listener, Room, Turned};
 use super::opening::{Abort, Opening};
-use super::reports::Reports;
+use super::reports::{Reports, Trouble};
 use super::retriever::Retriever;
 use super::spool::Spool;
 use super::webhook::Sender;
@@ -161,6 +161,7 @@ async fn run(config: Config, file: StoreFile, ready_file: Option<&Path>) -> anyh
         writer: writer.clone(),
         turned: Arc::default(),
         unchecked,
+        report_trouble: Trouble::default(),
         tracker: TaskTracker::new(),
         stop: CancellationToken::new(),
     };
@@ -191,6 +192,7 @@ struct Parts {
     writer: Writer,
     turned: Arc<Turned>,
     unchecked: Arc<AtomicBool>,
+    report_trouble: Trouble,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
@@ -202,8 +204,13 @@ impl Parts {
         let room = Room::new(listen.body_max_bytes, listen.bytes_in_flight_max, self.turned.clone());
         // Shops' submissions must not wait for the public listener's room.
         let admin_room = Room::new(listen.body_max_bytes, listen.bytes_in_flight_max, self.turned.clone());
-        let admin =
-            Admin { writer: self.writer.clone(), room: admin_room, demo: demo.clone(), turned: self.turned.clone() };
+        let admin = Admin {
+            writer: self.writer.clone(),
+            room: admin_room,
+            demo: demo.clone(),
+            turned: self.turned.clone(),
+            report_trouble: self.report_trouble.clone(),
+        };
 
         let serve = |listener, app, limits| {
             http::serve(listener, app, limits, self.turned.clone(), self.tracker.clone(), self.stop.clone())
@@ -257,7 +264,7 @@ impl Parts {
             (gateway.lanes_max, gateway.requests_per_second_max)
         });
         self.tracker.spawn(retriever.run(self.stop.clone()));
-        let reports = config.reports.clone().map(|folder| Reports { folder });
+        let reports = config.reports.clone().map(|folder| Reports { folder, trouble: self.report_trouble.clone() });
         if let Some(reports) = &reports {
             reports
                 .prepare()

@@ -30,9 +30,9 @@ pub fn input(name: &str) -> Result<Vec<u8>, Failure> {
 
 fn unknown(id: &str) -> Failure {
     let id = print::safe(id);
-    let looked = "no order number, request-id, transaction-id or gateway order number of any merchant account is this";
+    let looked = "it is no order number, request-id, transaction-id or gateway order number of any merchant account";
     let hint = "ids are compared exactly, capitals too; `reconciled open` lists what is not settled";
-    Failure::new(exit::NO, format!("nothing is known under `{id}`: {looked} ({hint})"))
+    Failure::new(exit::NO, format!("nothing is known under `{id}`: {looked}\n{hint}"))
 }
 
 pub fn submit(file: &ConfigFile, name: &str, printing: Printing) -> Result<u8, Failure> {

@@ -83,7 +83,7 @@ pub fn open(rows: &[Value], now: Timestamp) {
 pub fn status(found: &Value) {
     let count = |name: &str| found[name].as_u64().unwrap_or_default();
     let now = moment(&found["now"]).unwrap_or_default();
-    let row = |name: &str, text: String| line(&format!("{name:<10} {text}"));
+    let row = |name: &str, text: String| line(&format!("{name:<11} {text}"));
     let turned = &found["turned_away"];
     let daemon = if turned.is_object() { "serving" } else { "not running; this is what the store's file says" };
     row("daemon", colour(if turned.is_object() { Colour::Green } else { Colour::Yellow }, daemon));
@@ -117,7 +117,10 @@ pub fn status(found: &Value) {
     if turned.is_object() {
         let of = |name: &str| turned[name].as_u64().unwrap_or_default();
         let (connections, bodies, requests) = (of("connections"), of("bodies"), of("requests"));
-        row("turned off", format!("{connections} connections, {bodies} bodies, {requests} requests, since the start"));
+        row("turned away", format!("{connections} connections, {bodies} bodies, {requests} requests, since the start"));
+    }
+    if let Some(why) = found["report_trouble"].as_str() {
+        row("reports", colour(Colour::Red, &safe(why)));
     }
     let firing = items(&found["alerts"]);
     row("alerts", if firing.is_empty() { "none".to_owned() } else { format!("{} firing", firing.len()) });
