@@ -72,6 +72,9 @@ pub fn router(admin: Admin, guard: Guard) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(|| async { refused(StatusCode::NOT_FOUND, refusal("no such address", None, None)) })
+        .method_not_allowed_fallback(|| async {
+            refused(StatusCode::METHOD_NOT_ALLOWED, refusal("not this method here", None, Some("see docs/http.md")))
+        })
         .layer(middleware::from_fn(guarded))
         .with_state(admin)
 }
