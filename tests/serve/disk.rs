@@ -54,6 +54,7 @@ fn a_record_that_rots_on_the_disk_is_found_in_the_background_and_stops_intake() 
     // It starts, because it was closed cleanly and checked not long ago; the scan finds it.
     let mut child = shop.spawn(&[]);
     assert_eq!(child.wait().expect("it ends").code(), Some(70), "{}", shop.log());
+    assert!(shop.log().contains("ERROR background check"), "{}", shop.log());
     let before = shop.log().len();
     // And it does not come up again as if nothing were: the whole file is checked first.
     let mut child = shop.spawn(&[]);

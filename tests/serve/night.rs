@@ -23,7 +23,7 @@ fn start_at(shop: &Shop, wall: &str) -> Daemon {
         reconciled::shell::opening::create_demo_store(&path).expect("a demo store");
     }
     let child = shop.spawn(&[]);
-    until("the admin socket is there", || shop.path("data/admin.sock").exists());
+    until("the admin socket listens", || std::os::unix::net::UnixStream::connect(shop.path("data/admin.sock")).is_ok());
     set_clock(shop, wall);
     shop.ready(child)
 }
