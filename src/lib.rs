@@ -3,6 +3,8 @@
 //!
 //! The modules are listed in reading order; each imports only from those above it.
 
+#[cfg(planted)]
+pub mod planted;
 pub mod words;
 pub mod core;
 pub mod wire;

@@ -208,8 +208,19 @@ fn ended_by_another(known: &[Known], step: &Known) -> bool {
         k.transaction.parent_transaction_id.as_deref() == Some(step.id.as_str())
             || k.transaction.group_transaction_id.as_deref() == Some(step.id.as_str())
             || (family(&step.transaction).is_some() && family(&k.transaction) == family(&step.transaction))
-            || bare(k.transaction.request_id.as_deref()) == bare(step.transaction.request_id.as_deref())
+            || (shares_request(k, step) && !was_tried_before(k, step))
     })
+}
+
+fn shares_request(a: &Known, b: &Known) -> bool {
+    let ids = [a, b].map(|k| bare(k.transaction.request_id.as_deref()));
+    ids[0].is_some() && ids[0] == ids[1]
+}
+
+/// A failure from before the step: the payer tried again under the same request (fact sheet wpg, `max-retries`).
+fn was_tried_before(failed: &Known, step: &Known) -> bool {
+    matches!(failed.meaning, Meaning::Failed | Meaning::CalledOff)
+        && failed.transaction.completed_at.zip(step.transaction.completed_at).is_some_and(|(then, now)| then < now)
 }
 
 fn bare(request_id: Option<&str>) -> Option<&str> {
@@ -288,5 +299,23 @@ mod tests {
         join(&mut known, card);
         supersede(&mut known, None);
         assert_eq!(known.iter().filter(|k| k.stands()).count(), 1);
+    }
+
+    #[test]
+    fn a_failed_try_does_not_end_the_next_one() {
+        let tried = |id: &str, state: &str, at: &str| {
+            let mut fact = fact(id, "debit", state, Some("7"));
+            fact.transaction.request_id = Some("r".into());
+            fact.transaction.completed_at = at.parse().ok();
+            fact
+        };
+        let mut known = Vec::new();
+        join(&mut known, tried("a", "failed", "2026-01-01T10:00:00Z"));
+        join(&mut known, tried("b", "in-progress", "2026-01-01T10:05:00Z"));
+        supersede(&mut known, None);
+        assert!(!known[1].superseded, "the payer tries again");
+        join(&mut known, tried("c", "failed", "2026-01-01T10:09:00Z"));
+        supersede(&mut known, None);
+        assert!(known[1].superseded, "and that failed too");
     }
 }

@@ -139,6 +139,10 @@ pub enum Step {
 pub fn step(state: State, news: News) -> Step {
     use News::*;
     use Step::{Move, MoveBack, MoveLate, Stay};
+    #[cfg(planted)]
+    if state == State::Failed && crate::planted::is("failed-is-final") {
+        return Stay;
+    }
     match (state, news) {
         // Open: everything may still come.
         (State::Open, Undecided) => Stay,
@@ -160,7 +164,9 @@ pub fn step(state: State, news: News) -> Step {
         (State::UnfinishedProvisional, AgreeThrice) => Move(State::Unfinished),
         (State::Unfinished, AgreeTwice | AgreeThrice) => Stay,
         (State::Unfinished, Undecided) => MoveBack(State::Open),
-        (State::UnfinishedProvisional | State::Unfinished, HandOver) => Stay,
+        // It can't be asked any more, and the third look is missing: a person decides.
+        (State::UnfinishedProvisional, HandOver) => Move(State::HandedOver),
+        (State::Unfinished, HandOver) => Stay,
         (State::UnfinishedProvisional | State::Unfinished, Accept) => MoveLate(State::Accepted),
         (State::UnfinishedProvisional | State::Unfinished, Reserve) => MoveLate(State::Reserved),
         (State::UnfinishedProvisional | State::Unfinished, PayProvisionally) => MoveLate(State::PaidProvisional),
@@ -202,7 +208,8 @@ pub fn step(state: State, news: News) -> Step {
         (State::Accepted, PayProvisionally) => Move(State::PaidProvisional),
         (State::Accepted, Pay) => Move(State::Paid),
         (State::Accepted, Fail) => MoveBack(State::Failed),
-        (State::Accepted, Cancel) => Move(State::Cancelled),
+        // SUCCESS was confirmed, and the gateway's books list no payment: a person must know.
+        (State::Accepted, Cancel) => MoveBack(State::Cancelled),
         (State::Accepted, Return) => Move(State::Returned),
         (State::Accepted, Refund) => Move(State::Refunded),
 

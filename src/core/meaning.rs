@@ -159,6 +159,10 @@ fn undone_void(name: &str) -> Meaning {
 
 fn of_failure(transaction: &Transaction) -> Meaning {
     let classes = || transaction.statuses.iter().filter_map(|s| s.class());
+    #[cfg(planted)]
+    if crate::planted::is("silence-is-failure") {
+        return Meaning::Failed;
+    }
     if classes().any(Class::is_provider_silence) {
         Meaning::Silence
     } else if classes().any(|c| c == Class::ConsumerCancelled) {

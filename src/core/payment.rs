@@ -116,6 +116,13 @@ impl Payment {
         self.submission.is_none()
     }
 
+    /// Whether it stands on the list of what is not settled. An orphan does while it is looked into, and while it
+    /// has money that nobody claims.
+    pub fn is_listed(&self) -> bool {
+        let is_over = self.is_orphan() && self.next.is_none() && self.open_discrepancies().all(|d| d.code.is_news());
+        !self.state.is_settled() && !is_over
+    }
+
     pub fn amount(&self) -> Option<Amount> {
         self.submission.as_ref().map(|s| s.amount)
     }

@@ -28,8 +28,11 @@ pub struct Report {
     pub submitted: Vec<Count>,
     pub states: Vec<StateCount>,
     pub rescued: Vec<Count>,
+    /// The oldest ones; how many there are in all stands beside.
     pub open: Vec<Line>,
+    pub open_in_all: u64,
     pub handed_over: Vec<Line>,
+    pub handed_over_in_all: u64,
     pub discrepancies: Vec<DiscrepancyLine>,
     /// The day's ledger entries, learnt on it.
     #[serde(skip)]
@@ -159,14 +162,15 @@ impl Report {
             line(format!("  {:<16} {:>6} payments {:>18}", c.merchant, c.payments, c.sum.to_string()));
         }
         line(String::new());
-        list(&mut line, "Handed over: nobody can be asked, a person must look", &self.handed_over);
-        list(&mut line, "Not decided yet", &self.open);
+        let title = "Handed over: nobody can be asked, a person must look";
+        list(&mut line, title, &self.handed_over, self.handed_over_in_all);
+        list(&mut line, "Not decided yet", &self.open, self.open_in_all);
         line(format!("Discrepancies of this day: {}", self.discrepancies.len()));
         for d in self.discrepancies.iter().take(LIST_MAX) {
             let order = d.order_number.as_deref().unwrap_or("-");
             line(format!("  {:<8} {} {} order {}: {}", d.severity, d.code, d.request_id, order, d.what));
         }
-        cut(&mut line, self.discrepancies.len());
+        cut(&mut line, self.discrepancies.len(), self.discrepancies.len() as u64);
         line(String::new());
         line(format!("control sum: {}", self.control()));
         out
@@ -215,20 +219,23 @@ pub fn csv_row(entry: &Entry) -> String {
     cells.collect::<Vec<_>>().join(",")
 }
 
-fn list(line: &mut impl FnMut(String), title: &str, lines: &[Line]) {
-    line(format!("{title}: {}", lines.len()));
+fn list(line: &mut impl FnMut(String), title: &str, lines: &[Line], in_all: u64) {
+    line(format!("{title}: {in_all}"));
     for l in lines.iter().take(LIST_MAX) {
         let amount = l.amount.map(|a| a.to_string()).unwrap_or_else(|| "?".into());
         let order = l.order_number.as_deref().unwrap_or("-");
         line(format!("  {:>16}  {} order {} since {}: {}", amount, l.request_id, order, l.received_at, l.reason));
     }
-    cut(line, lines.len());
+    cut(line, lines.len(), in_all);
     line(String::new());
 }
 
-fn cut(line: &mut impl FnMut(String), all: usize) {
-    if all > LIST_MAX {
-        line(format!("  … and {} more, all in the JSON", all - LIST_MAX));
+fn cut(line: &mut impl FnMut(String), in_json: usize, in_all: u64) {
+    let shown = in_json.min(LIST_MAX) as u64;
+    if in_all > in_json as u64 {
+        line(format!("  … and {} more, the oldest {in_json} of all in the JSON", in_all - shown));
+    } else if in_all > shown {
+        line(format!("  … and {} more, all in the JSON", in_all - shown));
     }
 }
 

@@ -139,14 +139,18 @@ pub struct Soon {
 }
 
 /// What brings a look forward.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+///
+/// Ordered: a stronger cause takes over the wish of a weaker one, which never holds it back.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// A message anybody could have sent: never into the window of a method that minds being asked.
     UnprovenHint,
+    /// We could not hear for a while: a message may have come, and none did that we know of.
+    Deaf,
     /// A message whose sender is proven and whose money is not.
     SignedHint,
-    /// A fact, a deaf interval, a person.
+    /// A fact, a person.
     Other,
 }
 
@@ -154,6 +158,11 @@ impl Cause {
     /// Hints of both kinds share one allowance: a look in [`HINT_APART`].
     pub fn is_hint(self) -> bool {
         matches!(self, Cause::UnprovenHint | Cause::SignedHint)
+    }
+
+    /// No verified message stands behind it: a method that minds being asked is left alone within its window.
+    fn waits_for_window(self) -> bool {
+        matches!(self, Cause::UnprovenHint | Cause::Deaf)
     }
 }
 
@@ -208,11 +217,27 @@ impl Watch {
         }
     }
 
-    /// Brings the next look forward; the earliest wish stands.
-    pub fn look_soon(&mut self, at: Timestamp, why: &str, cause: Cause) {
-        if self.soon.as_ref().is_none_or(|soon| at < soon.at) {
-            self.soon = Some(Soon { at, why: why.to_owned(), cause });
+    /// A look was taken: what had been brought forward is done once it was `answered`. Without an answer it
+    /// stays wished for; a hint has had its one look all the same, and waits for its next allowance.
+    pub fn spend_soon(&mut self, now: Timestamp, answered: bool) {
+        let Some(soon) = &mut self.soon else { return };
+        if soon.cause.is_hint() && (answered || soon.at <= now) {
+            self.hint_looked_at = Some(now);
+            soon.at = later(now, HINT_APART);
         }
+        if answered {
+            self.soon = None;
+        }
+    }
+
+    /// Brings the next look forward; of equal causes the earliest wish stands.
+    pub fn look_soon(&mut self, at: Timestamp, why: &str, cause: Cause) {
+        let at = match &self.soon {
+            Some(soon) if cause < soon.cause || (cause == soon.cause && at >= soon.at) => return,
+            Some(soon) => at.min(soon.at),
+            None => at,
+        };
+        self.soon = Some(Soon { at, why: why.to_owned(), cause });
     }
 }
 
@@ -270,7 +295,7 @@ pub fn plan(state: State, watch: &Watch, method: &Method, can_ask: bool, number:
     }
     let scheduled = scheduled(state, watch, method, number);
     let soon = watch.soon.as_ref().map(|soon| {
-        let opens = method.window.filter(|_| method.retrieve_has_effects && soon.cause == Cause::UnprovenHint);
+        let opens = method.window.filter(|_| method.retrieve_has_effects && soon.cause.waits_for_window());
         let at = opens.map_or(soon.at, |window| soon.at.max(later(watch.since, window)));
         Next { at, phase: Phase::Soon, why: soon.why.clone() }
     });

@@ -6,18 +6,19 @@ use std::collections::BTreeMap;
 use crate::core::account::{Account, Contract};
 use crate::core::alert::{Status, Topic};
 use crate::core::discrepancy::{Code, Severity};
-use crate::core::known::{Fact, Joined, join, key_of};
+use crate::core::known::{Fact, Joined, KNOWN_MAX, join, key_of};
 use crate::core::look::{Answer, Outcome, Query};
 use crate::core::message::{Dialect, PaymentState, Transaction};
 use crate::core::payment::{DIGESTS_MAX, HINTED_MAX, Hinted, Payment};
 use crate::core::policy::Policy;
 use crate::core::record::{Event, Notified, Record, ResponseOutcome, Weight};
-use crate::core::schedule::{Cause, HINT_APART, Watch};
+use crate::core::schedule::{Cause, HINT_APART, Phase, Watch};
 use crate::core::submission::Submission;
 use crate::engine::alerts::{self, Condition, Who};
+use crate::engine::digest::gist;
 use crate::engine::route;
 use crate::engine::settle::{NEWS_FOR, News, Turn, settle};
-use crate::engine::{books, settle};
+use crate::engine::{ask, books, settle};
 use crate::store::{Draft, Fault, Table, View};
 use crate::words::id::{GatewayOrderNumber, MerchantName, PaymentNumber, TransactionId};
 use crate::words::time::{Now, SignedDuration, Timestamp, days, hours, later};
@@ -45,7 +46,7 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
             submitted(draft, turn, *number, submission, *was_announced)
         }
         Event::Amended { number, gateway_order_number } => change(draft, turn, *number, |payment| {
-            payment.gateway_order_number = Some(gateway_order_number.clone());
+            told_order(payment, gateway_order_number);
             if let Some(submission) = &mut payment.submission {
                 submission.gateway_order_number = Some(gateway_order_number.clone());
             }
@@ -68,7 +69,11 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
             payment.watch.look_soon(now.steady, "a person asked for it", Cause::Other);
             News::None
         }),
-        Event::TimeOver { number } => change(draft, turn, *number, |_| News::TimeOver),
+        Event::TimeOver { number } => change(draft, turn, *number, |payment| {
+            // A look that was planned while the gateway could still be asked: only planned anew.
+            let is_over = payment.next.as_ref().is_some_and(|next| next.phase == Phase::HandOver);
+            if is_over { News::TimeOver } else { News::None }
+        }),
         Event::Lane { merchant, why } => lane(draft, turn, merchant, why.as_deref()),
         Event::Deaf { from, to, why } => deaf(draft, turn, *from, *to, why),
         Event::ClockJumped { by } => {
@@ -143,7 +148,9 @@ fn submitted(
         settle::clear_orphan(draft, turn, &mut payment)?;
     }
     payment.method = submission.payment_method.clone().or(payment.method);
-    payment.gateway_order_number = submission.gateway_order_number.clone().or(payment.gateway_order_number);
+    if let Some(gateway) = &submission.gateway_order_number {
+        told_order(&mut payment, gateway);
+    }
     payment.submission = Some(submission.clone());
     if was_announced {
         payment.watch.look_soon(
@@ -247,13 +254,21 @@ fn notified(draft: &mut Draft, turn: Turn, notified: &Notified) -> Result<(), Fa
     };
     let mut news = News::None;
     let digest_vouches = matches!(notified.weight, Weight::Fact | Weight::SignedHint);
-    if digest_vouches && let Some(gateway) = &notified.gateway_order_number {
+    let gist =
+        gist(notified.weight, notified.payment_state, notified.gateway_order_number.as_ref(), &notified.transactions)?;
+    let is_repeat = digest_vouches && payment.digests.contains(&gist);
+    if digest_vouches
+        && !is_repeat
+        && let Some(gateway) = &notified.gateway_order_number
+    {
         news = bind(draft, &mut payment, gateway, now)?;
     }
     let order_is_ours = notified.gateway_order_number.is_none()
         || payment.gateway_order_number == notified.gateway_order_number
         || !digest_vouches;
     match notified.weight {
+        // A genuine message can be played again for ever: its facts are known, and it asks for nothing.
+        Weight::Fact if is_repeat => {}
         Weight::Fact if order_is_ours && matches!(news, News::None) => {
             news = facts_of_notification(draft, turn, &mut payment, dialect, notified)?;
             if dialect == Dialect::Checkout && notified.payment_state == Some(PaymentState::Success) {
@@ -267,13 +282,13 @@ fn notified(draft: &mut Draft, turn: Turn, notified: &Notified) -> Result<(), Fa
         }
     }
     if digest_vouches {
-        if payment.digests.contains(&notified.digest) {
+        if is_repeat {
             payment.unverified = payment.unverified.saturating_add(1);
         } else {
             if payment.digests.len() >= DIGESTS_MAX {
                 payment.digests.remove(0);
             }
-            payment.digests.push(notified.digest.clone());
+            payment.digests.push(gist);
         }
     }
     if notified.weight == Weight::Refuted {
@@ -299,11 +314,23 @@ fn bind(draft: &mut Draft, payment: &mut Payment, gateway: &GatewayOrderNumber, 
         Some(_) => {
             if !payment.second_orders.contains(gateway) && payment.second_orders.len() < HINTED_MAX {
                 payment.second_orders.push(gateway.clone());
+                books::index_gateway_order(draft, &payment.merchant, gateway, payment.number);
             }
             payment.watch.look_soon(now.steady, "a second gateway order number under the same own id", Cause::Other);
         }
     }
     Ok(News::None)
+}
+
+/// The shop tells a gateway order number. One that the gateway named before goes on being asked about.
+fn told_order(payment: &mut Payment, gateway: &GatewayOrderNumber) {
+    payment.second_orders.retain(|second| second != gateway);
+    if let Some(named) = payment.gateway_order_number.replace(gateway.clone())
+        && named != *gateway
+        && payment.second_orders.len() < HINTED_MAX
+    {
+        payment.second_orders.push(named);
+    }
 }
 
 /// Joins the facts of a verified notification.
@@ -332,6 +359,34 @@ fn facts_of_notification(
     Ok(news)
 }
 
+/// Gives a transaction to the payment its fact belongs to. It stands in the books of one payment only.
+///
+/// A follow-up heard of before the shop submitted it was booked for the root of its family. It moves from
+/// there, with its booking, to the payment that turned out to be its own.
+fn claim(draft: &mut Draft, turn: Turn, payment: &mut Payment, transaction: &Transaction) -> Result<(), Fault> {
+    let Some(id) = transaction.transaction_id.as_deref() else { return Ok(()) };
+    let owner = books::by_transaction(draft, &payment.merchant, id)?.filter(|owner| *owner != payment.number);
+    if let Some(owner) = owner {
+        let mut other = books::payment_at(draft, owner)?;
+        if let Some(at) = other.known.iter().position(|k| k.id.as_str() == id) {
+            if payment.known.len() >= KNOWN_MAX {
+                return Ok(());
+            }
+            payment.known.push(other.known.remove(at));
+            books::write(draft, Table::Payments, books::number_key(owner), &other)?;
+            let parents = [&transaction.parent_transaction_id, &transaction.group_transaction_id];
+            let parents: Vec<&str> = parents.into_iter().flatten().map(String::as_str).collect();
+            link(draft, payment, &parents)?;
+            // A root is settled behind its follow-up; anybody else must be now.
+            if payment.root != Some(owner) {
+                settle(draft, turn, other, News::None)?;
+            }
+        }
+    }
+    books::index_transaction(draft, &payment.merchant, id, payment.number);
+    Ok(())
+}
+
 /// Joins one fact, indexes its ids, and says what it contradicts.
 fn join_fact(
     draft: &mut Draft,
@@ -340,11 +395,8 @@ fn join_fact(
     dialect: Dialect,
     transaction: Transaction,
 ) -> Result<Option<News>, Fault> {
-    if let Some(id) = transaction.transaction_id.as_deref()
-        && dialect == Dialect::Wpg
-        && books::by_transaction(draft, &payment.merchant, id)?.is_none()
-    {
-        books::index_transaction(draft, &payment.merchant, id, payment.number);
+    if dialect == Dialect::Wpg {
+        claim(draft, turn, payment, &transaction)?;
     }
     if payment.submission.as_ref().is_some_and(|s| s.parent_transaction_id.is_some()) && payment.root.is_none() {
         let parents = [&transaction.parent_transaction_id, &transaction.group_transaction_id];
@@ -434,11 +486,18 @@ fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answers: &[Answe
     let now = turn.now;
     let account = account(turn.policy, &asked.merchant)?;
     let dialect = account.dialect();
-    let mut others: BTreeMap<PaymentNumber, (Payment, News)> = BTreeMap::new();
+    let is_whole = ask::is_whole(account, &asked, answers);
+    let mut of_others: BTreeMap<PaymentNumber, Vec<Transaction>> = BTreeMap::new();
     let mut news = News::None;
+    // An answer to a question by request-id that names other requests only says nothing about this one.
+    let mut is_misled = false;
     for answer in answers.iter().filter(|a| a.outcome == Outcome::Found) {
+        let by_request =
+            matches!(answer.query, Query::RequestId { .. } | Query::Search { .. } | Query::Category { .. });
+        let mut speaks_of_asked = answer.transactions.is_empty();
         for transaction in &answer.transactions {
             let target = target(draft, turn.policy, account, &asked, answer, transaction)?;
+            speaks_of_asked |= target == Some(number);
             let transaction = transaction.clone();
             match target {
                 Some(to) if to == number => {
@@ -446,17 +505,14 @@ fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answers: &[Answe
                     news = found.unwrap_or(news);
                 }
                 Some(to) => {
-                    let (other, other_news) = match others.entry(to) {
-                        std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                        std::collections::btree_map::Entry::Vacant(entry) => {
-                            entry.insert((books::payment_at(draft, to)?, News::None))
-                        }
-                    };
-                    let found = join_fact(draft, turn, other, dialect, transaction)?;
-                    if let Some(found) = found {
-                        *other_news = found;
+                    // Its children in the same answer find it by this.
+                    if let Some(id) = transaction.transaction_id.as_deref()
+                        && books::by_transaction(draft, &asked.merchant, id)?.is_none()
+                    {
+                        let owner = books::payment_at(draft, to)?.merchant;
+                        books::index_transaction(draft, &owner, id, to);
                     }
-                    books::put_evidence(draft, to, turn.sequence);
+                    of_others.entry(to).or_default().push(transaction);
                 }
                 None => {
                     let id = transaction.transaction_id.as_deref().unwrap_or("without id");
@@ -465,16 +521,54 @@ fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answers: &[Answe
                 }
             }
         }
+        is_misled |= by_request && !speaks_of_asked;
         vanish(&mut asked, answer, turn);
     }
-    if asked.watch.soon.take().is_some_and(|soon| soon.cause.is_hint()) {
-        asked.watch.hint_looked_at = Some(now.steady);
+    let conclusion = match conclusion(answers) {
+        Conclusion::Conclusive if is_misled => Conclusion::Unavailable { retry_after: None },
+        conclusion => conclusion,
+    };
+    asked.watch.spend_soon(now.steady, matches!(conclusion, Conclusion::Conclusive));
+    let asked = settle_others(draft, turn, dialect, asked, of_others)?;
+    conclude(draft, turn, asked, (conclusion, is_whole), news)
+}
+
+/// Joins what an answer said of other payments, and settles them. They may be follow-ups of the one that was
+/// asked about, and settling them settles it: so it is written before, and read again behind.
+fn settle_others(
+    draft: &mut Draft,
+    turn: Turn,
+    dialect: Dialect,
+    asked: Payment,
+    of_others: BTreeMap<PaymentNumber, Vec<Transaction>>,
+) -> Result<Payment, Fault> {
+    if of_others.is_empty() {
+        return Ok(asked);
     }
-    for (_, (other, other_news)) in others {
-        settle(draft, turn, other, other_news)?;
+    let number = asked.number;
+    books::write(draft, Table::Payments, books::number_key(number), &asked)?;
+    for (to, transactions) in of_others {
+        let mut other = books::payment_at(draft, to)?;
+        let mut news = News::None;
+        for transaction in transactions {
+            news = join_fact(draft, turn, &mut other, dialect, transaction)?.unwrap_or(news);
+        }
+        books::put_evidence(draft, to, turn.sequence);
+        settle(draft, turn, other, news)?;
     }
-    match conclusion(answers) {
-        Conclusion::Conclusive => settle::looked(draft, turn, asked, news),
+    books::payment_at(draft, number)
+}
+
+fn conclude(
+    draft: &mut Draft,
+    turn: Turn,
+    mut asked: Payment,
+    (conclusion, is_whole): (Conclusion, bool),
+    news: News,
+) -> Result<(), Fault> {
+    let (now, number) = (turn.now, asked.number);
+    match conclusion {
+        Conclusion::Conclusive => settle::looked(draft, turn, asked, is_whole, news),
         Conclusion::Unavailable { retry_after } => {
             asked.watch.failed(now.steady, retry_after, number);
             settle(draft, turn, asked, news)
@@ -568,20 +662,23 @@ fn deaf(draft: &mut Draft, turn: Turn, from: Now, to: Now, why: &str) -> Result<
     }
     let mut touched = Vec::new();
     for lane in [books::Lane::First, books::Lane::Backlog] {
-        let rows = draft.range(Table::Due, &[lane as u8], &[lane as u8 + 1], DEAF_PAYMENTS_MAX)?;
-        for (key, bytes) in rows {
-            let row: books::DueRow = books::parse(Table::Due, &key, &bytes)?;
-            if row.until >= from.steady.as_millisecond() {
-                touched.push(books::due_parts(&key)?.1);
+        for merchant in turn.policy.accounts.keys() {
+            let (from_key, to_key) = books::due_all(lane, merchant);
+            for (key, bytes) in draft.range(Table::Due, &from_key, &to_key, DEAF_PAYMENTS_MAX)? {
+                let row: books::DueRow = books::parse(Table::Due, &key, &bytes)?;
+                if row.until >= from.steady.as_millisecond() {
+                    touched.push(books::due_parts(&key)?.1);
+                }
             }
         }
     }
+    touched.sort_unstable();
     let why = format!("we could not hear for a while ({why})");
     for number in touched {
         let mut payment = books::payment_at(draft, number)?;
         // Not all in the same second: spread over a minute, the same way every time.
         let spread = SignedDuration::from_millis((number.0 % 60) as i64 * 1000);
-        payment.watch.look_soon(later(turn.now.steady, spread), &why, Cause::Other);
+        payment.watch.look_soon(later(turn.now.steady, spread), &why, Cause::Deaf);
         settle::replan(draft, turn, payment)?;
     }
     Ok(())

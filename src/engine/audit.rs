@@ -41,6 +41,11 @@ impl Audit {
 
 /// Makes all projections from the journal, up to and including record `until`.
 pub fn rebuild(view: &dyn View, until: u64) -> Result<Memory, Fault> {
+    Ok(rebuild_with_policy(view, until)?.0)
+}
+
+/// The same, with the policy that was in force then; `None`: the journal is empty.
+pub fn rebuild_with_policy(view: &dyn View, until: u64) -> Result<(Memory, Option<Policy>), Fault> {
     let mut made = Memory::default();
     let mut policy: Option<Policy> = None;
     let mut from = Vec::new();
@@ -51,7 +56,7 @@ pub fn rebuild(view: &dyn View, until: u64) -> Result<Memory, Fault> {
         for (key, bytes) in &rows {
             let sequence = books::as_u64(Table::Journal, key, key)?;
             if sequence > until {
-                return Ok(made);
+                return Ok((made, policy));
             }
             let record = books::parse_record(key, bytes)?;
             if let Event::Policy { policy: now } = &record.event {
@@ -68,7 +73,7 @@ pub fn rebuild(view: &dyn View, until: u64) -> Result<Memory, Fault> {
             made.commit(commit)?;
         }
     }
-    Ok(made)
+    Ok((made, policy))
 }
 
 impl Engine {
@@ -113,7 +118,7 @@ impl Engine {
             return Ok(Some("its next look is missing from the due index".into()));
         }
         let is_listed = view.get(Table::Open, &books::number_key(payment.number))?.is_some();
-        if is_listed == payment.state.is_settled() {
+        if is_listed != payment.is_listed() {
             return Ok(Some(format!("its state {} and the open list disagree", payment.state.name())));
         }
         if payment.state.is_settled() || payment.is_orphan() {

@@ -10,7 +10,7 @@ use crate::core::payment::Payment;
 use crate::core::record::Record;
 use crate::core::schedule::Phase;
 use crate::store::{Draft, Fault, Table, View, chain, prefix_end};
-use crate::words::id::{MerchantName, PaymentNumber};
+use crate::words::id::{GatewayOrderNumber, MerchantName, PaymentNumber};
 use crate::words::time::Timestamp;
 
 /// Payments of one order that are looked through; an order with more is a mistake of the shop's.
@@ -29,8 +29,6 @@ pub enum Lane {
 /// What the due index says of a payment, so that it need not be loaded to be passed over.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DueRow {
-    #[serde(rename = "m")]
-    pub merchant: MerchantName,
     /// Until when (ms since 1970, steady clock) its notification may still be on the way.
     #[serde(rename = "u")]
     pub until: i64,
@@ -67,27 +65,42 @@ pub fn due_key(payment: &Payment) -> Option<Vec<u8>> {
         _ if payment.watch.looks == 0 && payment.watch.failures == 0 => Lane::First,
         _ => Lane::Backlog,
     };
-    let mut key = vec![lane as u8];
+    let mut key = due_prefix(lane, &payment.merchant);
     key.extend_from_slice(&ms(next.at).to_be_bytes());
     key.extend_from_slice(&payment.number.0.to_be_bytes());
     Some(key)
 }
 
-/// The range of one lane that is due at `now`.
-pub fn due_range(lane: Lane, now: Timestamp) -> (Vec<u8>, Vec<u8>) {
-    let from = vec![lane as u8];
-    let mut to = vec![lane as u8];
-    to.extend_from_slice(&ms(now).saturating_add(1).to_be_bytes());
+/// Each account has its own stretch of a lane: one whose gateway is down can't stand before the others.
+fn due_prefix(lane: Lane, merchant: &MerchantName) -> Vec<u8> {
+    let mut key = vec![lane as u8];
+    key.extend_from_slice(merchant.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
+/// The range of one account's lane that is due at `now`.
+pub fn due_range(lane: Lane, merchant: &MerchantName, now: Timestamp) -> (Vec<u8>, Vec<u8>) {
+    let from = due_prefix(lane, merchant);
+    let to = [from.as_slice(), &ms(now).saturating_add(1).to_be_bytes()].concat();
+    (from, to)
+}
+
+/// The whole of one account's lane, due or not.
+pub fn due_all(lane: Lane, merchant: &MerchantName) -> (Vec<u8>, Vec<u8>) {
+    let from = due_prefix(lane, merchant);
+    let to = prefix_end(&from);
     (from, to)
 }
 
 /// Time and payment of a row of the due index.
 pub fn due_parts(key: &[u8]) -> Result<(Timestamp, PaymentNumber), Fault> {
-    let damaged = || Fault::damaged(Table::Due, key, "the key has not 17 bytes");
-    let at = u64::from_be_bytes(key.get(1..9).and_then(|b| b.try_into().ok()).ok_or_else(damaged)?);
-    let number = u64::from_be_bytes(key.get(9..17).and_then(|b| b.try_into().ok()).ok_or_else(damaged)?);
-    let at = Timestamp::from_millisecond(i64::try_from(at).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX);
-    Ok((at, PaymentNumber(number)))
+    let damaged = || Fault::damaged(Table::Due, key, "the key is shorter than its time and number");
+    let (rest, number) = key.split_last_chunk::<8>().ok_or_else(damaged)?;
+    let (_, at) = rest.split_last_chunk::<8>().ok_or_else(damaged)?;
+    let at = i64::try_from(u64::from_be_bytes(*at)).unwrap_or(i64::MAX);
+    let at = Timestamp::from_millisecond(at).unwrap_or(Timestamp::MAX);
+    Ok((at, PaymentNumber(u64::from_be_bytes(*number))))
 }
 
 pub fn read<T: DeserializeOwned>(view: &dyn View, table: Table, key: &[u8]) -> Result<Option<T>, Fault> {
@@ -162,6 +175,15 @@ pub fn index_transaction(draft: &mut Draft, merchant: &MerchantName, id: &str, n
     draft.put(Table::ByTransaction, text_key(merchant, id), number_key(number));
 }
 
+pub fn index_gateway_order(
+    draft: &mut Draft,
+    merchant: &MerchantName,
+    gateway: &GatewayOrderNumber,
+    number: PaymentNumber,
+) {
+    draft.put(Table::ByGatewayOrder, text_key(merchant, gateway.as_str()), number_key(number));
+}
+
 /// Writes a payment and what is derived from it alone: the request, order and gateway indexes, the
 /// open list and the due index.
 pub fn save(draft: &mut Draft, payment: &Payment, until: Timestamp) -> Result<(), Fault> {
@@ -175,11 +197,11 @@ pub fn save(draft: &mut Draft, payment: &Payment, until: Timestamp) -> Result<()
         draft.delete(Table::Due, key);
     }
     if let Some(key) = due {
-        let row = DueRow { merchant: payment.merchant.clone(), until: until.as_millisecond() };
+        let row = DueRow { until: until.as_millisecond() };
         write(draft, Table::Due, key, &row)?;
     }
-    let was_listed = old.as_ref().is_some_and(|p| !p.state.is_settled());
-    let is_listed = !payment.state.is_settled();
+    let was_listed = old.as_ref().is_some_and(Payment::is_listed);
+    let is_listed = payment.is_listed();
     if is_listed && !was_listed {
         draft.put(Table::Open, number.clone(), Vec::new());
     } else if was_listed && !is_listed {
@@ -198,7 +220,7 @@ pub fn save(draft: &mut Draft, payment: &Payment, until: Timestamp) -> Result<()
     if let Some(gateway) = &payment.gateway_order_number
         && old.as_ref().is_none_or(|old| old.gateway_order_number.as_ref() != Some(gateway))
     {
-        draft.put(Table::ByGatewayOrder, text_key(&payment.merchant, gateway.as_str()), number.clone());
+        index_gateway_order(draft, &payment.merchant, gateway, payment.number);
     }
     write(draft, Table::Payments, number, payment)
 }

@@ -1,11 +1,10 @@
 //! What comes in from the shop: submissions and the gateway's responses to them.
 
-use sha2::{Digest, Sha256};
-
 use crate::core::account::Contract;
 use crate::core::message::{Dialect, Transaction};
 use crate::core::record::{Event, ResponseOutcome};
 use crate::core::submission::Submission;
+pub use crate::engine::digest::digest;
 use crate::engine::{Engine, Refusal, Responded, ResponseSeen, ResponseWhat, Submitted, books};
 use crate::store::{Draft, Fault, Table};
 use crate::wire;
@@ -24,20 +23,50 @@ impl Refusal {
     }
 }
 
-/// SHA-256 in lower-case hex.
-pub fn digest(body: &[u8]) -> String {
-    Sha256::digest(body).iter().map(|b| format!("{b:02x}")).collect()
+/// Longest text of a transaction that is journaled, in bytes; no genuine id, type or state comes near.
+const TEXT_MAX_BYTES: usize = 255;
+/// Payment methods and statuses of a transaction that are journaled; up to 6 were seen.
+const LIST_MAX: usize = 20;
+
+/// A transaction without what the journal must not hold: custom fields may name people, and a stranger's text may
+/// be of any length.
+pub fn allow_listed(mut transaction: Transaction) -> Transaction {
+    let fits = |text: &String| text.len() <= TEXT_MAX_BYTES;
+    let t = &mut transaction;
+    t.custom_fields.retain(|name, value| name == "securityCriteria" && fits(value));
+    for text in [
+        &mut t.merchant_account_id,
+        &mut t.request_id,
+        &mut t.transaction_id,
+        &mut t.parent_transaction_id,
+        &mut t.group_transaction_id,
+        &mut t.transaction_type,
+        &mut t.transaction_state,
+        &mut t.order_number,
+    ] {
+        *text = text.take().filter(fits);
+    }
+    t.payment_methods.retain(fits);
+    t.payment_methods.truncate(LIST_MAX);
+    t.statuses.retain(|status| fits(&status.code) && status.severity.as_ref().is_none_or(fits));
+    t.statuses.truncate(LIST_MAX);
+    t.periodic = t.periodic.take().filter(|p| [&p.periodic_type, &p.sequence_type].into_iter().flatten().all(fits));
+    transaction
 }
 
-/// A transaction without what the journal must not hold: custom fields may name people.
-pub fn allow_listed(mut transaction: Transaction) -> Transaction {
-    transaction.custom_fields.retain(|name, _| name == "securityCriteria");
-    transaction
+/// A submission whose custom fields are digests: they may name people, the journal is for ever, and all they are
+/// good for here is to tell whether the shop said the same again.
+fn without_custom_values(mut submission: Submission) -> Submission {
+    for value in submission.custom_fields.iter_mut().flat_map(|fields| fields.values_mut()) {
+        *value = digest(value.as_bytes());
+    }
+    submission
 }
 
 impl Engine {
     /// Keeps a submission. Once the draft is committed, the payment is never forgotten.
     pub fn submit(&self, draft: &mut Draft, submission: Submission, now: Now) -> Result<Submitted, Fault> {
+        let submission = without_custom_values(submission);
         if let Err(refusal) = self.acceptable(&submission) {
             return Ok(Submitted::Refused(refusal));
         }

@@ -7,7 +7,8 @@ use crate::core::identity::strip_suffix;
 use crate::core::message::{Authenticity, Dialect, Message, PaymentState, Scheme, Transaction};
 use crate::core::record::{Event, Notified, Weight};
 use crate::core::submission::Submission;
-use crate::engine::intake::{TRANSACTIONS_MAX, allow_listed, digest};
+use crate::engine::digest::{digest, gist};
+use crate::engine::intake::{TRANSACTIONS_MAX, allow_listed};
 use crate::engine::{Engine, Incoming, Judged, Kept, books, route};
 use crate::store::{Draft, Fault, Table, View};
 use crate::wire;
@@ -53,8 +54,16 @@ pub fn unpack<'r>(table: Table, key: &[u8], row: &'r [u8]) -> Result<(Envelope, 
 
 /// Where a judged message goes.
 enum Destination {
-    Journal { number: PaymentNumber, request_id: RequestId },
-    Ring { request_id: Option<String>, remark: String },
+    Journal {
+        number: PaymentNumber,
+        request_id: RequestId,
+    },
+    /// `overflows`: the first message that no longer fits its payment's allowance.
+    Ring {
+        request_id: Option<String>,
+        remark: String,
+        overflows: Option<PaymentNumber>,
+    },
 }
 
 impl Engine {
@@ -112,15 +121,23 @@ impl Engine {
         let digest = digest(body);
         for (transaction, request_id) in parts {
             let weight = self.weigh(signer, &message, transaction.as_ref());
+            let transactions: Vec<Transaction> = transaction.clone().into_iter().map(allow_listed).collect();
+            let gateway_order_number = matches!(weight, Weight::Fact | Weight::SignedHint)
+                .then(|| message.gateway_order_number.as_deref().and_then(|n| GatewayOrderNumber::new(n).ok()))
+                .flatten();
+            let gist = gist(weight, message.payment_state, gateway_order_number.as_ref(), &transactions)?;
             match self.destination(
                 draft,
                 account,
                 &message,
                 transaction.as_ref(),
                 request_id.as_deref(),
-                (weight, &digest),
+                (weight, &gist),
             )? {
-                Destination::Ring { request_id, remark } => {
+                Destination::Ring { request_id, remark, overflows } => {
+                    if let Some(number) = overflows {
+                        self.record(draft, Event::Overflowed { number }, now)?;
+                    }
                     self.to_ring(draft, envelope, body, request_id.as_deref(), &remark)?;
                 }
                 Destination::Journal { number, request_id } => {
@@ -136,13 +153,9 @@ impl Engine {
                         scheme: message.authenticity.scheme(),
                         weight,
                         remark: remark(&message.authenticity),
-                        transactions: transaction.into_iter().map(allow_listed).collect(),
+                        transactions,
                         payment_state: message.payment_state,
-                        gateway_order_number: matches!(weight, Weight::Fact | Weight::SignedHint)
-                            .then(|| {
-                                message.gateway_order_number.as_deref().and_then(|n| GatewayOrderNumber::new(n).ok())
-                            })
-                            .flatten(),
+                        gateway_order_number,
                         error_code: message.error_code.clone(),
                     };
                     let sequence = self.record(draft, Event::Notified(Box::new(notified)), now)?;
@@ -206,6 +219,8 @@ impl Engine {
     fn weigh(&self, signer: &Account, message: &Message, transaction: Option<&Transaction>) -> Weight {
         let scheme = match &message.authenticity {
             Authenticity::Refuted { .. } => return Weight::Refuted,
+            #[cfg(planted)]
+            Authenticity::Unverifiable { .. } if crate::planted::is("hint-is-a-fact") => return Weight::Fact,
             Authenticity::Unverifiable { .. } => return Weight::Hint,
             Authenticity::Verified { scheme, .. } => *scheme,
         };
@@ -241,7 +256,7 @@ impl Engine {
         message: &Message,
         transaction: Option<&Transaction>,
         request_id: Option<&str>,
-        (weight, digest): (Weight, &str),
+        (weight, gist): (Weight, &str),
     ) -> Result<Destination, Fault> {
         let is_signed = matches!(weight, Weight::Fact | Weight::SignedHint);
         let found = match account.dialect() {
@@ -254,7 +269,9 @@ impl Engine {
                 None => None,
             },
         };
-        let id = request_id.and_then(|id| RequestId::new(strip_suffix(id).unwrap_or(id)).ok());
+        // Only the Payment Gateway puts suffixes on ids; at the checkout `r-deposit` is an id of its own.
+        let bare = |id| if account.dialect() == Dialect::Wpg { strip_suffix(id).unwrap_or(id) } else { id };
+        let id = request_id.and_then(|id: &str| RequestId::new(bare(id)).ok());
         let Some(number) = found else {
             return Ok(match (is_signed, id) {
                 (true, Some(request_id)) => {
@@ -263,17 +280,18 @@ impl Engine {
                 }
                 _ => {
                     let remark = format!("{}, for a request nobody submitted", message.authenticity.verdict());
-                    Destination::Ring { request_id: request_id.map(str::to_owned), remark }
+                    Destination::Ring { request_id: request_id.map(str::to_owned), remark, overflows: None }
                 }
             });
         };
         let payment = books::payment_at(draft, number)?;
         // A genuine message can be replayed for ever: repeats share the allowance of the unproven.
-        let spends = !is_signed || payment.digests.iter().any(|seen| seen == digest);
+        let spends = !is_signed || payment.digests.iter().any(|seen| seen == gist);
         let allowance = self.policy.keeping.unverified_max_per_request;
         if spends && payment.unverified >= allowance {
             let remark = format!("more than {allowance} unproven messages for this request");
-            return Ok(Destination::Ring { request_id: Some(payment.request_id.to_string()), remark });
+            let overflows = (payment.unverified == allowance).then_some(number);
+            return Ok(Destination::Ring { request_id: Some(payment.request_id.to_string()), remark, overflows });
         }
         Ok(Destination::Journal { number, request_id: payment.request_id })
     }

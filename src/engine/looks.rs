@@ -1,22 +1,18 @@
 //! Looks: what is due, what to ask, and what came of it.
 
-use crate::core::account::{Contract, Wpg};
-use crate::core::identity::suffixes_to_ask;
-use crate::core::look::{Answer, Look, Query};
+use crate::core::look::{Answer, Look};
 use crate::core::payment::Payment;
 use crate::core::record::Event;
-use crate::core::schedule::Phase;
-use crate::engine::books::{self, DueRow, Lane};
+use crate::core::schedule::{self, Phase};
+use crate::engine::books::{self, Lane};
 use crate::engine::intake::{TRANSACTIONS_MAX, allow_listed};
-use crate::engine::{Engine, settle};
+use crate::engine::{Engine, ask, settle};
 use crate::store::{Draft, Fault, Table, View};
-use crate::words::id::{MerchantName, PaymentNumber, RequestId, TransactionId};
+use crate::words::id::{MerchantName, PaymentNumber};
 use crate::words::time::{Now, Timestamp};
 
-/// Questions of one look.
-const QUERIES_MAX: usize = 8;
-/// Rows of the due index passed over in one reading, because their lanes are busy or stopped.
-const DUE_SCAN_MAX_ROWS: usize = 20_000;
+/// Rows of one account's lane passed over in one reading, because they are in flight.
+const DUE_SCAN_MAX_ROWS: usize = 2_048;
 const DUE_PAGE_ROWS: usize = 256;
 
 impl Engine {
@@ -33,12 +29,17 @@ impl Engine {
     ) -> Result<Vec<Look>, Fault> {
         let backlog = self.due_in(view, Lane::Backlog, now, limit, skip)?;
         let reserved = backlog.len().min(limit.div_ceil(4));
-        let mut looks = self.due_in(view, Lane::First, now, limit - reserved.min(limit), skip)?;
-        let room = limit - looks.len();
-        looks.extend(backlog.into_iter().take(room));
+        let mut numbers = self.due_in(view, Lane::First, now, limit - reserved.min(limit), skip)?;
+        let room = limit - numbers.len();
+        numbers.extend(backlog.into_iter().take(room));
+        let mut looks = Vec::new();
+        for number in numbers {
+            looks.extend(self.look(&books::payment_at(view, number)?));
+        }
         Ok(looks)
     }
 
+    /// The payments due in one lane, oldest first over all accounts.
     fn due_in(
         &self,
         view: &dyn View,
@@ -46,38 +47,56 @@ impl Engine {
         now: Now,
         limit: usize,
         skip: &dyn Fn(PaymentNumber, &MerchantName) -> bool,
-    ) -> Result<Vec<Look>, Fault> {
-        let mut looks = Vec::new();
-        let (mut from, to) = books::due_range(lane, now.steady);
-        let mut scanned = 0;
-        while looks.len() < limit && scanned < DUE_SCAN_MAX_ROWS {
-            let rows = view.range(Table::Due, &from, &to, DUE_PAGE_ROWS)?;
-            let Some((last, _)) = rows.last() else { break };
-            from = [last.as_slice(), &[0]].concat();
-            scanned += rows.len();
-            for (key, bytes) in &rows {
-                let row: DueRow = books::parse(Table::Due, key, bytes)?;
-                let (_, number) = books::due_parts(key)?;
-                if looks.len() >= limit || skip(number, &row.merchant) {
-                    continue;
-                }
-                let payment = books::payment_at(view, number)?;
-                if let Some(look) = self.look(&payment) {
-                    looks.push(look);
+    ) -> Result<Vec<PaymentNumber>, Fault> {
+        let mut due: Vec<(Timestamp, PaymentNumber)> = Vec::new();
+        for merchant in self.policy.accounts.keys() {
+            let (mut from, to) = books::due_range(lane, merchant, now.steady);
+            let (mut scanned, mut taken) = (0, 0);
+            while taken < limit && scanned < DUE_SCAN_MAX_ROWS {
+                let rows = view.range(Table::Due, &from, &to, DUE_PAGE_ROWS)?;
+                let Some((last, _)) = rows.last() else { break };
+                from = [last.as_slice(), &[0]].concat();
+                scanned += rows.len();
+                for (key, _) in &rows {
+                    let (at, number) = books::due_parts(key)?;
+                    if taken < limit && !skip(number, merchant) {
+                        due.push((at, number));
+                        taken += 1;
+                    }
                 }
             }
         }
-        Ok(looks)
+        due.sort_unstable();
+        Ok(due.into_iter().take(limit).map(|(_, number)| number).collect())
+    }
+
+    /// Merchant accounts that have payments in the store and no table in the configuration. A start
+    /// with any of them would leave those payments without looks: it must be refused.
+    pub fn missing_accounts(&self, view: &dyn View) -> Result<Vec<String>, Fault> {
+        let mut missing = Vec::new();
+        let mut from = Vec::new();
+        while let Some((key, _)) = view.range(Table::ByRequest, &from, &[], 1)?.into_iter().next() {
+            let name: Vec<u8> = key.split(|b| *b == 0).next().unwrap_or_default().to_vec();
+            // Names hold no byte below `-`: 1 is right behind the 0 that ends this one.
+            from = [name.as_slice(), &[1]].concat();
+            let name = String::from_utf8_lossy(&name).into_owned();
+            if !self.policy.accounts.keys().any(|known| known.as_str() == name) {
+                missing.push(name);
+            }
+        }
+        Ok(missing)
     }
 
     /// When the next look is due (steady clock); `None`: nothing is scheduled.
     pub fn next_due(&self, view: &dyn View) -> Result<Option<Timestamp>, Fault> {
         let mut next: Option<Timestamp> = None;
         for lane in [Lane::First, Lane::Backlog, Lane::Time] {
-            let rows = view.range(Table::Due, &[lane as u8], &[lane as u8 + 1], 1)?;
-            if let Some((key, _)) = rows.first() {
-                let at = books::due_parts(key)?.0;
-                next = Some(next.map_or(at, |n| n.min(at)));
+            for merchant in self.policy.accounts.keys() {
+                let (from, to) = books::due_all(lane, merchant);
+                if let Some((key, _)) = view.range(Table::Due, &from, &to, 1)?.first() {
+                    let at = books::due_parts(key)?.0;
+                    next = Some(next.map_or(at, |n| n.min(at)));
+                }
             }
         }
         Ok(next)
@@ -90,16 +109,10 @@ impl Engine {
         if next.phase == Phase::HandOver || !settle::can_ask(account, payment) {
             return None;
         }
-        let queries = match &account.contract {
-            Contract::Wpg(wpg) => wpg_queries(wpg, payment, next.phase.walks_family()),
-            Contract::Checkout(_) => payment
-                .gateway_order_number
-                .iter()
-                .chain(&payment.second_orders)
-                .take(QUERIES_MAX)
-                .map(|number| Query::OrderDetails { gateway_order_number: number.clone() })
-                .collect(),
-        };
+        // Behind the deadline every look may count towards an agreement, whatever brought it about.
+        let method = settle::method_of(&self.policy, account, payment);
+        let may_count = schedule::deadline(method, payment.watch.since).is_some_and(|deadline| next.at >= deadline);
+        let queries = ask::queries(account, payment, may_count || next.phase.walks_family());
         Some(Look {
             number: payment.number,
             merchant: payment.merchant.clone(),
@@ -165,42 +178,4 @@ impl Engine {
         found.dedup();
         Ok(found)
     }
-}
-
-/// What to ask the Payment Gateway about a payment: one request where one can do; suffixed ids and
-/// the family only where the schedule says so.
-fn wpg_queries(wpg: &Wpg, payment: &Payment, walks_family: bool) -> Vec<Query> {
-    let Some(merchant_account_id) =
-        payment.merchant_account_id().or(wpg.merchant_account_ids.first().map(String::as_str)).map(str::to_owned)
-    else {
-        return Vec::new();
-    };
-    let ask = |request_id: RequestId| Query::RequestId { merchant_account_id: merchant_account_id.clone(), request_id };
-    let category =
-        payment.submission.as_ref().and_then(|s| s.resolver_category.clone()).or(wpg.resolver_category.clone());
-    let mut queries = vec![match category {
-        Some(category) => Query::Category { category, request_id: payment.request_id.clone() },
-        None => ask(payment.request_id.clone()),
-    }];
-    let method = payment.method.as_deref();
-    // A wire transfer is stored under suffixed ids only: the bare one alone would never be found.
-    if walks_family || method == Some("wiretransfer") {
-        let suffixed = suffixes_to_ask(method).iter().map(|suffix| format!("{}{suffix}", payment.request_id));
-        queries.extend(suffixed.filter_map(|id| RequestId::new(&id).ok()).map(&ask));
-    }
-    if walks_family {
-        let root = payment.known.iter().find_map(|k| k.transaction.group_transaction_id.as_deref());
-        let root = root.or_else(|| payment.known.first().map(|k| k.id.as_str()));
-        if let Some(root) = root.and_then(|id| TransactionId::new(id).ok()) {
-            queries.push(Query::Group { merchant_account_id: merchant_account_id.clone(), root });
-        }
-        for hinted in payment.hinted.iter().filter(|h| payment.known.iter().all(|k| k.id != h.transaction_id)) {
-            queries.push(Query::TransactionId {
-                merchant_account_id: hinted.merchant_account_id.clone().unwrap_or_else(|| merchant_account_id.clone()),
-                transaction_id: hinted.transaction_id.clone(),
-            });
-        }
-    }
-    queries.truncate(QUERIES_MAX);
-    queries
 }

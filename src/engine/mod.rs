@@ -3,6 +3,8 @@
 
 pub mod books;
 pub mod route;
+mod ask;
+mod digest;
 mod alerts;
 mod settle;
 mod apply;
@@ -12,8 +14,8 @@ mod looks;
 mod turns;
 mod views;
 pub mod explain;
-pub mod report;
 pub mod audit;
+pub mod report;
 
 #[cfg(test)]
 mod tests;

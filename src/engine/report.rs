@@ -17,7 +17,7 @@ use crate::words::time::{Now, Timestamp, business_day, day_bounds};
 
 /// Ledger entries of one day; a day with more is reported in full all the same, in pages of this size.
 const PAGE_ROWS: usize = 5_000;
-/// Not-decided payments listed in one report.
+/// Not-decided payments listed in one report, and handed-over ones; all of them are counted.
 const OPEN_MAX: usize = 5_000;
 
 /// A report that must be written now.
@@ -110,7 +110,9 @@ impl Engine {
             states: Vec::new(),
             rescued: Vec::new(),
             open: Vec::new(),
+            open_in_all: 0,
             handed_over: Vec::new(),
+            handed_over_in_all: 0,
             discrepancies: Vec::new(),
             entries,
         };
@@ -129,8 +131,10 @@ impl Engine {
             .inputs
             .parse()
             .map_err(|_| Fault::damaged(Table::Reports, &slot_key(slot), "inputs is not a journal sequence"))?;
-        let then = audit::rebuild(view, until)?;
-        Ok(Some((self.report(&then, slot)?, written.sha256)))
+        let (then, policy) = audit::rebuild_with_policy(view, until)?;
+        let policy = policy.unwrap_or_else(|| self.policy.clone());
+        let engine = Engine { policy, keys: self.keys.clone() };
+        Ok(Some((engine.report(&then, slot)?, written.sha256)))
     }
 
     /// Journals that a report was written; `sha256` is that of its text.
@@ -214,24 +218,37 @@ impl Engine {
     }
 
     fn undecided(&self, view: &dyn View, report: &mut Report) -> Result<(), Fault> {
-        for (key, _) in view.range(Table::Open, &[], &[], OPEN_MAX)? {
-            let payment = books::payment_at(view, PaymentNumber(books::as_u64(Table::Open, &key, &key)?))?;
-            let line = Line {
-                merchant: payment.merchant.to_string(),
-                request_id: payment.request_id.to_string(),
-                order_number: payment.order_number().map(ToString::to_string),
-                state: payment.state.name(),
-                amount: payment.amount(),
-                received_at: to_second(payment.received_at).to_string(),
-                reason: payment.reason.clone(),
-            };
-            if payment.state == State::HandedOver || payment.desk.is_some() {
-                report.handed_over.push(line);
-            } else {
-                report.open.push(line);
+        let mut from = Vec::new();
+        loop {
+            let rows = view.range(Table::Open, &from, &[], PAGE_ROWS)?;
+            let Some((last, _)) = rows.last() else { return Ok(()) };
+            from = [last.as_slice(), &[0]].concat();
+            for (key, _) in &rows {
+                let payment = books::payment_at(view, PaymentNumber(books::as_u64(Table::Open, key, key)?))?;
+                let is_handed_over = payment.state == State::HandedOver || payment.desk.is_some();
+                let (lines, in_all) = if is_handed_over {
+                    (&mut report.handed_over, &mut report.handed_over_in_all)
+                } else {
+                    (&mut report.open, &mut report.open_in_all)
+                };
+                *in_all += 1;
+                if lines.len() < OPEN_MAX {
+                    lines.push(undecided_line(payment));
+                }
             }
         }
-        Ok(())
+    }
+}
+
+fn undecided_line(payment: Payment) -> Line {
+    Line {
+        merchant: payment.merchant.to_string(),
+        request_id: payment.request_id.to_string(),
+        order_number: payment.order_number().map(ToString::to_string),
+        state: payment.state.name(),
+        amount: payment.amount(),
+        received_at: to_second(payment.received_at).to_string(),
+        reason: payment.reason,
     }
 }
 

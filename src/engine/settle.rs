@@ -64,18 +64,19 @@ pub fn can_ask(account: &Account, payment: &Payment) -> bool {
     }
 }
 
-fn method_of<'p>(policy: &'p Policy, account: &Account, payment: &Payment) -> &'p Method {
+pub fn method_of<'p>(policy: &'p Policy, account: &Account, payment: &Payment) -> &'p Method {
     let is_checkout = matches!(account.contract, Contract::Checkout(_));
     policy.schedule.method(is_checkout, payment.method.as_deref())
 }
 
-/// A conclusive look: counts whether it agrees, then settles.
-pub fn looked(draft: &mut Draft, turn: Turn, mut payment: Payment, news: News) -> Result<(), Fault> {
+/// A conclusive look: counts whether it agrees, then settles. One that did not ask for every id (`is_whole`) may
+/// end an agreement, and never makes one.
+pub fn looked(draft: &mut Draft, turn: Turn, mut payment: Payment, is_whole: bool, news: News) -> Result<(), Fault> {
     let account = turn.account(&payment)?;
     let method = method_of(turn.policy, account, &payment);
     supersede(&mut payment.known, payment.method.as_deref());
     let is_dead = standing_of(draft, &payment)?.is_none_or(|s| s.is_dead);
-    let deadline = schedule::deadline(method, payment.watch.since);
+    let deadline = schedule::deadline(method, payment.watch.since).filter(|_| is_whole);
     payment.watch.concluded(turn.now.steady, is_dead, deadline);
     settle(draft, turn, payment, news)
 }
@@ -94,7 +95,7 @@ fn standing_of(draft: &Draft, payment: &Payment) -> Result<Option<Standing>, Fau
 pub fn settle(draft: &mut Draft, turn: Turn, mut payment: Payment, news: News) -> Result<(), Fault> {
     supersede(&mut payment.known, payment.method.as_deref());
     let Some(mut standing) = standing_of(draft, &payment)? else {
-        return settle_orphan(draft, turn, payment);
+        return settle_orphan(draft, turn, payment, &news);
     };
     let account = turn.account(&payment)?;
     post(draft, turn, &mut payment)?;
@@ -183,10 +184,7 @@ pub fn zone(name: &str) -> TimeZone {
 
 /// Moves the payment along its lifecycle; returns what must be told about the move.
 fn live(turn: Turn, account: &Account, payment: &mut Payment, standing: &Standing, news: &News) -> Vec<Misfit> {
-    let mut events = Vec::new();
-    if let News::Event(code, what, amount) = news {
-        events.push(Misfit { code: *code, what: what.clone(), amount: *amount });
-    }
+    let mut events = event_of(news);
     let can_ask = can_ask(account, payment);
     if payment.state == State::HandedOver && can_ask {
         // It became known how to ask: back to the looks.
@@ -226,6 +224,13 @@ fn live(turn: Turn, account: &Account, payment: &mut Payment, standing: &Standin
     }
     payment.reason = reason(payment, standing, can_ask);
     events
+}
+
+fn event_of(news: &News) -> Vec<Misfit> {
+    match news {
+        News::Event(code, what, amount) => vec![Misfit { code: *code, what: what.clone(), amount: *amount }],
+        News::None | News::TimeOver => Vec::new(),
+    }
 }
 
 fn enter(payment: &mut Payment, state: State, now: Now) {
@@ -357,7 +362,10 @@ fn reconcile_discrepancies(
             }
             _ => {
                 if payment.discrepancies.len() >= DISCREPANCIES_MAX {
-                    payment.discrepancies.remove(0);
+                    // What still holds stays: its alert ends with it.
+                    let is_past = |d: &Discrepancy| d.resolved_at.is_some() || d.code.is_news();
+                    let oldest = payment.discrepancies.iter().position(is_past).unwrap_or(0);
+                    payment.discrepancies.remove(oldest);
                 }
                 books::put_discrepancy_day(draft, payment.number, business_day(now.wall, &report_zone(turn.policy)));
                 payment.discrepancies.push(Discrepancy {
@@ -395,10 +403,10 @@ fn plan(turn: Turn, account: &Account, payment: &mut Payment) {
     let can_ask = can_ask(account, payment);
     let mut next = if payment.is_orphan() {
         // One look, when the message that made it is ten minutes old.
-        let first = payment.watch.soon.as_ref().filter(|_| can_ask && payment.watch.looks == 0);
-        first.map(|soon| Next {
+        // Where nobody can be asked it is told then, unless the submission came.
+        payment.watch.soon.as_ref().filter(|_| payment.watch.looks == 0 || !can_ask).map(|soon| Next {
             at: payment.watch.retry_at.map_or(soon.at, |retry| retry.max(soon.at)),
-            phase: Phase::Soon,
+            phase: if can_ask { Phase::Soon } else { Phase::HandOver },
             why: soon.why.clone(),
         })
     } else {
@@ -413,6 +421,10 @@ fn plan(turn: Turn, account: &Account, payment: &mut Payment) {
             next = Some(Next { at, phase: Phase::Settled, why: "the hold was to be captured by now".into() });
         }
     }
+    #[cfg(planted)]
+    if payment.watch.failures > 0 && crate::planted::is("look-forgotten-after-an-error") {
+        next = None;
+    }
     payment.next = next;
 }
 
@@ -426,7 +438,8 @@ fn until(policy: &Policy, account: &Account, payment: &Payment) -> Timestamp {
 fn alert(draft: &mut Draft, turn: Turn, account: &Account, payment: &mut Payment) -> Result<(), Fault> {
     hand_over(draft, turn, account, payment)?;
     let method = method_of(turn.policy, account, payment);
-    let is_frozen = payment.state == State::Open && schedule::is_frozen(method, payment.watch.since, turn.now.steady);
+    let is_undecided = matches!(payment.state, State::Open | State::Accepted);
+    let is_frozen = is_undecided && schedule::is_frozen(method, payment.watch.since, turn.now.steady);
     let key = format!("frozen/{}", payment.merchant);
     if is_frozen && !payment.is_frozen {
         let condition = Condition {
@@ -501,18 +514,22 @@ fn is_large(policy: &Policy, amount: Option<Amount>) -> bool {
 // ---- orphans ----
 
 /// A request nobody submitted: its facts are kept, nothing is booked, and money is told.
-fn settle_orphan(draft: &mut Draft, turn: Turn, mut payment: Payment) -> Result<(), Fault> {
+fn settle_orphan(draft: &mut Draft, turn: Turn, mut payment: Payment, news: &News) -> Result<(), Fault> {
     let account = turn.account(&payment)?;
+    if *news == News::TimeOver {
+        payment.watch.soon = None;
+    }
     let money = payment.known.iter().find(|k| k.stands() && k.meaning.is_income());
-    if let Some(known) = money.filter(|_| payment.watch.looks > 0) {
+    let is_told = payment.open_discrepancies().any(|d| d.code == Code::OrphanMoney);
+    let misfit = money.filter(|_| is_told || payment.watch.looks > 0 || *news == News::TimeOver).map(|known| {
         let stated = known.amount().map(|a| a.to_string()).unwrap_or_else(|| "an amount".into());
-        let misfit = Misfit {
+        Misfit {
             code: Code::OrphanMoney,
             what: format!("the gateway reports {stated} for a request nobody submitted (transaction {})", known.id),
             amount: known.amount(),
-        };
-        reconcile_discrepancies(draft, turn, &mut payment, &[misfit], Vec::new())?;
-    }
+        }
+    });
+    reconcile_discrepancies(draft, turn, &mut payment, misfit.as_slice(), event_of(news))?;
     payment.reason = "verified messages came for a request nobody submitted".into();
     plan(turn, account, &mut payment);
     let until = until(turn.policy, account, &payment);

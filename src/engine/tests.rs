@@ -17,6 +17,8 @@ use crate::words::id::{GatewayOrderNumber, OrderNumber};
 use crate::words::money::Amount;
 use crate::words::time::{SignedDuration, Timestamp, days, hours, later, minutes};
 
+mod doubts;
+
 const MAID: &str = "11111111-2222-3333-4444-555555555555";
 const SECRET: &str = "a secret of the tests, and of nothing else";
 
@@ -666,4 +668,124 @@ fn nobody_is_forgotten_when_a_row_is_lost() {
     world.store.commit(commit).expect("a commit");
     let audit = world.engine.audit(&world.store).expect("no fault");
     assert_eq!((audit.forgotten, audit.unexplained), (1, 1), "{audit:#?}");
+}
+
+#[test]
+fn an_account_whose_lane_is_stopped_holds_up_nobody() {
+    let mut world = World::new();
+    for n in 0..3_000 {
+        world.submit("nvp", &format!("n{n}"), "5");
+    }
+    world.submit("signed", "r1", "12.50");
+    world.pass(hours(1));
+    let stopped = |_: PaymentNumber, merchant: &MerchantName| merchant.as_str() == "nvp";
+    let looks = world.engine.due(&world.store, world.now, 16, &stopped).expect("no fault");
+    assert_eq!(looks.iter().map(|l| l.request_id.as_str()).collect::<Vec<_>>(), ["r1"]);
+}
+
+#[test]
+fn an_account_that_left_the_configuration_is_missed() {
+    let mut world = World::new();
+    world.submit("signed", "r1", "12.50");
+    world.submit("nvp", "r1", "12.50");
+    assert!(world.engine.missing_accounts(&world.store).expect("no fault").is_empty());
+    let mut engine = world.engine.clone();
+    engine.policy.accounts.remove(&MerchantName::new("nvp").expect("a name"));
+    assert_eq!(engine.missing_accounts(&world.store).expect("no fault"), ["nvp"]);
+}
+
+#[test]
+fn an_answer_about_another_request_says_nothing_about_the_asked_one() {
+    let mut world = World::new();
+    world.submit("signed", "r1", "12.50");
+    world.submit("signed", "r2", "8.00");
+    world.hear("signed", &signed(&transaction("t2", "r2", "purchase", "success", "8.00")));
+    world.pass(hours(2));
+    for _ in 0..4 {
+        let look = world.next_look();
+        assert_eq!(look.request_id.as_str(), "r1");
+        world.answer(&look, Outcome::Found, vec![transaction("t2", "r2", "purchase", "success", "8.00")]);
+        world.pass(hours(25));
+    }
+    assert_eq!(world.state("signed", "r1"), "open", "a mixed-up cache must not give a payment up");
+    assert_eq!(world.state("signed", "r2"), "paid");
+    world.prove();
+}
+
+#[test]
+fn a_capture_that_one_answer_reports_with_its_hold_is_tied_to_it() {
+    let mut world = World::new();
+    let hold = Submission { transaction_type: Some("authorization".into()), ..submission("signed", "h1", "10.00") };
+    world.turn(|e, d, now| e.submit(d, hold.clone(), now));
+    let capture = Submission {
+        transaction_type: Some("capture-authorization".into()),
+        order_number: None,
+        parent_transaction_id: crate::words::id::TransactionId::new("t1").ok(),
+        ..submission("signed", "c1", "10.00")
+    };
+    world.turn(|e, d, now| e.submit(d, capture.clone(), now));
+    let captured = Transaction {
+        parent_transaction_id: Some("t1".into()),
+        ..transaction("t2", "c1", "capture-authorization", "success", "10.00")
+    };
+    let look = world.next_look();
+    assert_eq!(look.request_id.as_str(), "h1");
+    world.answer(&look, Outcome::Found, vec![transaction("t1", "h1", "authorization", "success", "10.00"), captured]);
+    assert_eq!(world.state("signed", "h1"), "paid");
+    assert_eq!(world.payment("signed", "c1")["follow_up_of"], "h1");
+    world.prove();
+}
+
+#[test]
+fn a_number_that_messages_named_before_the_submission_is_still_asked_about() {
+    let mut world = World::new();
+    world.hear("md5", &confirmation("SUCCESS", "o1", "1000002", "12.50", Scheme::Md5));
+    let number = |text: &str| GatewayOrderNumber::new(text).expect("a number");
+    let submission = Submission { gateway_order_number: Some(number("1000001")), ..submission("md5", "o1", "12.50") };
+    world.turn(|e, d, now| e.submit(d, submission.clone(), now));
+    let look = world.next_look();
+    let asked = ["1000001", "1000002"].map(|n| Query::OrderDetails { gateway_order_number: number(n) });
+    assert_eq!(look.queries, asked);
+    world.prove();
+}
+
+#[test]
+fn a_capture_heard_of_before_its_submission_is_booked_once() {
+    let mut world = World::new();
+    let hold = Submission { transaction_type: Some("authorization".into()), ..submission("signed", "h1", "10.00") };
+    world.turn(|e, d, now| e.submit(d, hold.clone(), now));
+    world.hear("signed", &signed(&transaction("t1", "h1", "authorization", "success", "10.00")));
+    let captured = Transaction {
+        parent_transaction_id: Some("t1".into()),
+        ..transaction("t2", "c1", "capture-authorization", "success", "10.00")
+    };
+    world.hear("signed", &signed(&captured));
+    assert_eq!(world.state("signed", "h1"), "paid");
+    let capture = Submission {
+        transaction_type: Some("capture-authorization".into()),
+        order_number: None,
+        parent_transaction_id: crate::words::id::TransactionId::new("t1").ok(),
+        ..submission("signed", "c1", "10.00")
+    };
+    world.turn(|e, d, now| e.submit(d, capture.clone(), now));
+    world.hear("signed", &signed(&captured));
+    assert_eq!(world.ledger(), ["reserved 10.00 EUR", "in 10.00 EUR"]);
+    assert_eq!(world.state("signed", "h1"), "paid");
+    assert_eq!(world.state("signed", "c1"), "paid");
+    world.prove();
+}
+
+#[test]
+fn a_look_that_a_message_asked_for_survives_an_outage_even_when_the_payment_is_settled() {
+    let mut world = World::new();
+    world.submit("nvp", "r1", "12.50");
+    let look = world.next_look();
+    world.answer(&look, Outcome::Found, vec![transaction("t1", "r1", "purchase", "success", "12.50")]);
+    assert_eq!(world.state("nvp", "r1"), "paid");
+    world.hear("nvp", &wpg::encode::payment_xml(&transaction("t2", "r1", "purchase", "success", "12.50")));
+    let look = world.next_look();
+    world.answer(&look, Outcome::Unavailable { why: "no answer in time".into(), retry_after: None }, vec![]);
+    let again = world.next_look();
+    assert_eq!(again.request_id.as_str(), "r1");
+    world.prove();
 }

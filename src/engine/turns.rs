@@ -1,5 +1,6 @@
 //! What time alone brings: starts, ticks, deaf intervals, tellings.
 
+use crate::core::account::Contract;
 use crate::core::alert::{Alert, Status, Telling};
 use crate::core::record::Event;
 use crate::engine::books::{self, Lane};
@@ -16,6 +17,8 @@ const POLICY: &[u8] = b"policy";
 const CLOCK_JUMP: SignedDuration = SignedDuration::from_secs(5);
 /// Rows handled in one tick; the rest waits a minute.
 const TICK_MAX_ROWS: usize = 1_000;
+/// Due looks read in one tick for those that nobody can take.
+const UNASKABLE_MAX_ROWS: usize = 20_000;
 /// Expired bodies erased in one tick.
 const BODIES_MAX_ROWS: usize = 500;
 
@@ -65,22 +68,56 @@ impl Engine {
             self.notice_jump(draft, heard, now)?;
         }
         self.heard(draft, now)?;
-        let (from, to) = books::due_range(Lane::Time, now.steady);
-        for (key, _) in draft.range(Table::Due, &from, &to, TICK_MAX_ROWS)? {
-            let (_, number) = books::due_parts(&key)?;
-            self.record(draft, Event::TimeOver { number }, now)?;
-        }
-        self.journal_forgeries(draft, now)?;
-        for (key, bytes) in draft.range(Table::AlertsByKey, &[], &[], TICK_MAX_ROWS)? {
-            let number = books::as_u64(Table::AlertsByKey, &key, &bytes)?;
-            let Some(alert) = books::alert(draft, number)? else { continue };
-            if alert.ends_at.is_some_and(|end| now.steady >= end) {
-                self.record(draft, Event::Resolved { alert: number }, now)?;
-            } else if alert.ends_at.is_none() && now.steady >= later(alert.told_at, self.policy.alerts.repeat_after) {
-                self.record(draft, Event::Repeated { alert: number }, now)?;
+        for merchant in self.policy.accounts.keys() {
+            let (from, to) = books::due_range(Lane::Time, merchant, now.steady);
+            for (key, _) in draft.range(Table::Due, &from, &to, TICK_MAX_ROWS)? {
+                let (_, number) = books::due_parts(&key)?;
+                self.record(draft, Event::TimeOver { number }, now)?;
             }
         }
+        self.plan_unaskable(draft, now)?;
+        self.journal_forgeries(draft, now)?;
+        self.tick_alerts(draft, now)?;
         self.expire_bodies(draft, now)
+    }
+
+    /// Due looks of accounts whose gateway can't be asked any more (a password was taken out of the configuration)
+    /// are planned anew, as hand-overs: nobody would ever take them.
+    fn plan_unaskable(&self, draft: &mut Draft, now: Now) -> Result<(), Fault> {
+        let mute = self.policy.accounts.values().filter(|account| match &account.contract {
+            Contract::Checkout(checkout) => !checkout.can_ask,
+            Contract::Wpg(_) => false,
+        });
+        for account in mute {
+            for lane in [Lane::First, Lane::Backlog] {
+                let (from, to) = books::due_range(lane, &account.name, now.steady);
+                for (key, _) in draft.range(Table::Due, &from, &to, UNASKABLE_MAX_ROWS)? {
+                    let (_, number) = books::due_parts(&key)?;
+                    self.record(draft, Event::TimeOver { number }, now)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends and repeats alerts. All of them are read, so that none starves behind those before it.
+    fn tick_alerts(&self, draft: &mut Draft, now: Now) -> Result<(), Fault> {
+        let mut from = Vec::new();
+        loop {
+            let rows = draft.range(Table::AlertsByKey, &from, &[], TICK_MAX_ROWS)?;
+            let Some((last, _)) = rows.last() else { return Ok(()) };
+            from = [last.as_slice(), &[0]].concat();
+            for (key, bytes) in rows {
+                let number = books::as_u64(Table::AlertsByKey, &key, &bytes)?;
+                let Some(alert) = books::alert(draft, number)? else { continue };
+                let repeats_at = later(alert.told_at, self.policy.alerts.repeat_after);
+                match alert.ends_at {
+                    Some(end) if now.steady >= end => self.record(draft, Event::Resolved { alert: number }, now)?,
+                    None if now.steady >= repeats_at => self.record(draft, Event::Repeated { alert: number }, now)?,
+                    Some(_) | None => continue,
+                };
+            }
+        }
     }
 
     fn expire_bodies(&self, draft: &mut Draft, now: Now) -> Result<(), Fault> {
@@ -97,25 +134,23 @@ impl Engine {
     /// What must be sent now, oldest first.
     pub fn deliveries(&self, view: &dyn View, now: Now, limit: usize) -> Result<Vec<Delivery>, Fault> {
         let mut due = Vec::new();
-        for (key, bytes) in view.range(Table::Outbox, &[], &[], TICK_MAX_ROWS)? {
-            let telling: Telling = books::parse(Table::Outbox, &key, &bytes)?;
-            if telling.not_before > now.steady {
-                continue;
-            }
-            let alert = books::alert(view, telling.alert)?
-                .ok_or_else(|| Fault::damaged(Table::Alerts, &telling.alert.to_be_bytes(), "told, and missing"))?;
-            due.push(Delivery {
-                number: telling.number,
-                id: telling.id.clone(),
-                sink: telling.sink,
-                payload: payload(&telling, &alert),
-                attempts: telling.attempts,
-            });
-            if due.len() >= limit {
-                break;
+        let mut from = Vec::new();
+        // In pages to the end: what waits for one sink must not hide what is due at another.
+        loop {
+            let rows = view.range(Table::Outbox, &from, &[], TICK_MAX_ROWS)?;
+            let Some((last, _)) = rows.last() else { return Ok(due) };
+            from = [last.as_slice(), &[0]].concat();
+            for (key, bytes) in &rows {
+                let telling: Telling = books::parse(Table::Outbox, key, bytes)?;
+                if telling.not_before > now.steady {
+                    continue;
+                }
+                if due.len() >= limit {
+                    return Ok(due);
+                }
+                due.push(delivery(view, &telling)?);
             }
         }
-        Ok(due)
     }
 
     /// How sending went. An error is tried again, later each time.
@@ -133,6 +168,18 @@ impl Engine {
         self.record(draft, Event::Told { telling: number, error }, now)?;
         Ok(())
     }
+}
+
+fn delivery(view: &dyn View, telling: &Telling) -> Result<Delivery, Fault> {
+    let alert = books::alert(view, telling.alert)?
+        .ok_or_else(|| Fault::damaged(Table::Alerts, &telling.alert.to_be_bytes(), "told, and missing"))?;
+    Ok(Delivery {
+        number: telling.number,
+        id: telling.id.clone(),
+        sink: telling.sink,
+        payload: payload(telling, &alert),
+        attempts: telling.attempts,
+    })
 }
 
 fn payload(telling: &Telling, alert: &Alert) -> serde_json::Value {

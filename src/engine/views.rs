@@ -180,20 +180,21 @@ impl Engine {
                     "summary": alert.summary, "members": alert.members.len(), "fired_at": alert.fired_at }));
             }
         }
-        let (_, due_to) = books::due_range(books::Lane::Backlog, now.steady);
-        let due = view.range(Table::Due, &[], &due_to, COUNT_MAX)?;
-        let overdue_since = due
-            .iter()
-            .filter_map(|(key, _)| books::due_parts(key).ok())
-            .map(|(at, _)| at)
-            .filter(|at| *at <= now.steady);
+        let mut due: Vec<Timestamp> = Vec::new();
+        for lane in [books::Lane::First, books::Lane::Backlog] {
+            for merchant in self.policy.accounts.keys() {
+                let (from, to) = books::due_range(lane, merchant, now.steady);
+                let rows = view.range(Table::Due, &from, &to, COUNT_MAX)?;
+                due.extend(rows.iter().filter_map(|(key, _)| books::due_parts(key).ok()).map(|(at, _)| at));
+            }
+        }
         Ok(json!({
             "now": now.wall,
             "payments": books::next_number(view, Table::Payments)? - 1,
             "open": open.len(),
             "oldest_open": oldest,
-            "due_now": overdue_since.clone().count(),
-            "due_since": overdue_since.min().map(|at| now.wall_of(at)),
+            "due_now": due.len(),
+            "due_since": due.iter().min().map(|at| now.wall_of(*at)),
             "next_due_at": self.next_due(view)?.map(|at| now.wall_of(at)),
             "inbox": view.range(Table::Inbox, &[], &[], COUNT_MAX)?.len(),
             "outbox": view.range(Table::Outbox, &[], &[], COUNT_MAX)?.len(),

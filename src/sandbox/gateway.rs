@@ -391,6 +391,16 @@ impl Gateway {
         orders.into_iter().map(truth).collect()
     }
 
+    /// The truth about one payment; `None`: it never reached this gateway.
+    pub fn payment_truth(
+        &self,
+        merchant: &MerchantName,
+        request_id: &RequestId,
+        now: Timestamp,
+    ) -> Option<PaymentTruth> {
+        self.payments.get(&(merchant.clone(), request_id.clone())).map(|payment| payment.truth(now))
+    }
+
     /// The truth about one order.
     pub fn truth(&self, merchant: &MerchantName, order_number: &OrderNumber, now: Timestamp) -> Option<Truth> {
         self.truths(now).into_iter().find(|t| t.merchant == *merchant && t.order_number == *order_number)
@@ -429,7 +439,12 @@ impl Payment {
         let part = |wanted: bool| {
             let moves = self.life.moves.iter().filter(|m| m.at <= now && known(m) == wanted);
             moves
-                .map(|m| KnownMove { kind: m.kind, amount: m.amount, transaction_id: m.transaction_id.clone() })
+                .map(|m| KnownMove {
+                    at: m.at,
+                    kind: m.kind,
+                    amount: m.amount,
+                    transaction_id: m.transaction_id.clone(),
+                })
                 .collect()
         };
         PaymentTruth {

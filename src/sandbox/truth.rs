@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::life::MoveKind;
 use crate::words::id::{MerchantName, OrderNumber, RequestId};
 use crate::words::money::Amount;
+use crate::words::time::Timestamp;
 
 /// The truth about one order at one moment.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -30,6 +31,7 @@ pub struct PaymentTruth {
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct KnownMove {
+    pub at: Timestamp,
     pub kind: MoveKind,
     pub amount: Amount,
     pub transaction_id: String,

@@ -42,7 +42,7 @@ const DRAIN: Duration = Duration::from_millis(3500);
 /// From then until the store must be closed.
 const CLOSE: Duration = Duration::from_millis(1500);
 /// Threads that carry requests; the work is done by the writer's and by readers' threads.
-const CARRIERS: usize = 2;
+pub const CARRIERS: usize = 2;
 /// Connections to the admin socket at once.
 const ADMIN_CONNECTIONS_MAX: usize = 512;
 /// Proving the books reads all of them.

@@ -28,4 +28,5 @@ pub mod opening;
 pub mod daemon;
 pub mod sandbox;
 pub mod demo;
+pub mod bench;
 pub mod cli;

@@ -2,8 +2,9 @@
 //!
 //! It takes what waits in its queue, runs all of it into one commit, and answers everybody once the
 //! commit is durable: the time one commit takes is the window in which the next group gathers. Kept
-//! notifications are judged in small commits of their own between two groups, so that keeping the next
-//! one never waits long.
+//! notifications are judged a few at a time in the same commits, those of earlier commits before the jobs of
+//! this one, and in commits of their own while nobody waits: syncs are what a commit costs, and a judge that
+//! needs its own falls behind whoever is kept.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,7 @@ use super::job::{Acknowledge, Down, Job, Reply};
 use crate::core::look::{Answer, Look};
 use crate::core::report::Report;
 use crate::core::submission::Submission;
-use crate::engine::{Engine, Incoming, Kept, Responded, ResponseSeen, Submitted};
+use crate::engine::{Engine, Incoming, Judged, Kept, Responded, ResponseSeen, Submitted};
 use crate::store::{Draft, Fault, Table, View};
 use crate::words::id::{MerchantName, PaymentNumber};
 use crate::words::time::Now;
@@ -27,10 +28,10 @@ use crate::words::time::Now;
 pub const QUEUE_MAX_JOBS: usize = 8192;
 /// Jobs in one commit.
 const GROUP_MAX_JOBS: usize = 2048;
-/// Notifications judged in one commit.
-const JUDGE_MAX_ROWS: usize = 64;
-/// Groups that may pass while kept notifications wait for their judge.
-const GROUPS_BEFORE_JUDGING: u32 = 4;
+/// Notifications judged in one commit beside a group, which waits for them some milliseconds at most.
+const JUDGE_BESIDE_GROUP_MAX_ROWS: usize = 64;
+/// Notifications judged in one commit while nobody waits.
+const JUDGE_ALONE_MAX_ROWS: usize = 256;
 /// Pause before the store is opened again, doubled up to the second.
 const REOPEN_FIRST: Duration = Duration::from_millis(500);
 const REOPEN_MAX: Duration = Duration::from_secs(60);
@@ -284,14 +285,11 @@ impl Thread {
     fn serve(&mut self) -> End {
         let mut group = Vec::new();
         let mut judge_waits = true;
-        let mut groups_since_judging = 0;
         loop {
-            let idle = self.jobs.is_empty();
             let may_judge = judge_waits && !self.judging_held.load(Ordering::Relaxed);
-            if may_judge && (idle || groups_since_judging >= GROUPS_BEFORE_JUDGING) {
-                groups_since_judging = 0;
+            if may_judge && self.jobs.is_empty() {
                 let engine = self.engine.clone();
-                match self.change(|draft, now| engine.judge(draft, JUDGE_MAX_ROWS, now)) {
+                match self.change(|draft, now| engine.judge(draft, JUDGE_ALONE_MAX_ROWS, now)) {
                     Ok(judged) => judge_waits = judged.more,
                     Err(fault) => return end_of(fault),
                 }
@@ -300,13 +298,15 @@ impl Thread {
             if self.jobs.blocking_recv_many(&mut group, GROUP_MAX_JOBS) == 0 {
                 return End::Stopped;
             }
-            groups_since_judging += 1;
-            judge_waits |= group.iter().any(Job::brings_work);
+            let brings_work = group.iter().any(Job::brings_work);
             let stop = group.iter().position(|job| matches!(job, Job::Stop));
             group.truncate(stop.unwrap_or(group.len()));
             // On a fault the jobs' replies are dropped: nobody is thanked.
-            match self.commit_group(&mut group) {
-                Ok(thanks) => thanks.into_iter().for_each(|thank| thank()),
+            match self.commit_group(&mut group, may_judge) {
+                Ok((more, thanks)) => {
+                    judge_waits = if may_judge { more || brings_work } else { judge_waits || brings_work };
+                    thanks.into_iter().for_each(|thank| thank());
+                }
                 Err(fault) => return end_of(fault),
             }
             if stop.is_some() {
@@ -315,9 +315,16 @@ impl Thread {
         }
     }
 
-    fn commit_group(&mut self, group: &mut Vec<Job>) -> Result<Vec<Acknowledge>, Fault> {
+    /// Returns whether kept notifications still wait for their judge, and whom to thank.
+    fn commit_group(&mut self, group: &mut Vec<Job>, may_judge: bool) -> Result<(bool, Vec<Acknowledge>), Fault> {
         let engine = self.engine.clone();
-        self.change(|draft, now| group.drain(..).map(|job| job.run(&engine, draft, now)).collect())
+        self.change(|draft, now| {
+            // Before the jobs: what is judged was durable before this commit began.
+            let judged =
+                if may_judge { engine.judge(draft, JUDGE_BESIDE_GROUP_MAX_ROWS, now)? } else { Judged::default() };
+            let thanks = group.drain(..).map(|job| job.run(&engine, draft, now)).collect::<Result<_, _>>()?;
+            Ok((judged.more, thanks))
+        })
     }
 
     /// Runs a change as one commit, with the clock's reading in it. A change of nothing costs nothing.

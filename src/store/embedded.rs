@@ -16,8 +16,7 @@ use super::site::Site;
 use super::watched::{Listener, Watch, Watched};
 use super::{Commit, Fault, Row, Table, View, chain, frame, journal_len};
 
-/// The stored format this program writes and reads: the row `format` of [`Table::Meta`].
-pub const FORMAT: &str = "1";
+pub use super::frame::FORMAT;
 
 /// The key of the format's number in [`Table::Meta`].
 pub const FORMAT_KEY: &[u8] = b"format";
@@ -165,6 +164,17 @@ impl Embedded {
     /// acknowledging, close the store and open it again by the book: a disk that failed once gets no
     /// second commit, and the commit that failed may turn out to have been kept.
     pub fn commit(&self, commit: Commit) -> Result<(), Fault> {
+        #[cfg(planted)]
+        let (commit, second) = crate::planted::cut(commit);
+        #[cfg(planted)]
+        if let Some(second) = second {
+            self.apply(commit)?;
+            return self.apply(second);
+        }
+        self.apply(commit)
+    }
+
+    fn apply(&self, commit: Commit) -> Result<(), Fault> {
         if commit.changes.is_empty() {
             let found = journal_len(&self.snapshot()?)?;
             let expected = commit.journal_len;

@@ -12,6 +12,9 @@ use sha2::{Digest, Sha256};
 
 use super::{Fault, Table};
 
+/// The stored format this program writes and reads: the row `format` of [`Table::Meta`].
+pub const FORMAT: &str = "1";
+
 /// The form of the frame and of the bodies in it. A body's own changes are told by its content.
 pub const VERSION: u8 = 1;
 

@@ -9,11 +9,11 @@ pub mod draft;
 pub mod memory;
 pub mod frame;
 pub mod watched;
-pub mod embedded;
 pub mod open_error;
 mod disk;
 mod site;
 mod lock;
+pub mod embedded;
 pub mod file;
 pub mod check;
 

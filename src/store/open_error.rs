@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Fault;
-use super::embedded::FORMAT;
+use super::frame::FORMAT;
 use super::watched::is_full;
 
 /// Why a store can't be opened. Each says what to do.

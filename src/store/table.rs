@@ -20,8 +20,8 @@ pub enum Table {
     ByOrder,
     /// merchant 0 gateway order number → payment number.
     ByGatewayOrder,
-    /// lane u8 (0 first looks, 1 others, 2 no look: a time that passes), look at (ms since 1970, u64),
-    /// payment number u64 → what the retriever needs to know.
+    /// lane u8 (0 first looks, 1 others, 2 no look: a time that passes), merchant 0, look at (ms since
+    /// 1970, u64), payment number u64 → what the retriever needs to know.
     Due,
     /// Payment number u64 → empty: every payment that is not settled.
     Open,

@@ -1,6 +1,6 @@
 //! `reconciled decode`: one message as it came over the wire, read and judged, as JSON.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
@@ -26,6 +26,10 @@ pub struct Decode {
     /// The custom parameter that carries the shop's own id (checkout).
     #[arg(long, value_name = "NAME")]
     own_id: Option<String>,
+    /// A pinned certificate or public key of the gateway (PEM), to verify XML-DSig with; repeatable.
+    /// RSA-SHA1 is accepted here, as old messages carry it; the daemon refuses it.
+    #[arg(long = "pin", value_name = "FILE")]
+    pins: Vec<PathBuf>,
     /// The message; `-` reads stdin.
     #[arg(default_value = "-", value_name = "FILE")]
     input: String,
@@ -63,7 +67,10 @@ pub fn run(decode: &Decode) -> Result<u8, Failure> {
     let body = ask::input(&decode.input)?;
     let dialect = decode.dialect.unwrap_or_else(|| sniff(&body));
     let message = match dialect {
-        Dialect::Wpg => of_wpg(&body, secret)?,
+        Dialect::Wpg => of_wpg(&body, secret, &decode.pins)?,
+        Dialect::Checkout if checkout::backend::is_reply(&body) => {
+            checkout::backend::decode_reply(&body).map_err(unreadable)?
+        }
         Dialect::Checkout => of_checkout(&body, secret.as_ref(), decode)?,
     };
     println!("{}", decoded_text(&message));
@@ -75,9 +82,21 @@ fn unreadable(why: impl ToString) -> Failure {
     Failure::new(exit::DATA, line)
 }
 
-fn of_wpg(body: &[u8], secret: Option<SecretString>) -> Result<Message, Failure> {
-    let key = secret.map(|secret| Key { secret, user: None, password: None, pins: Vec::new() });
-    wpg::decode(body, key.as_ref()).map_err(unreadable)
+fn of_wpg(body: &[u8], secret: Option<SecretString>, pins: &[PathBuf]) -> Result<Message, Failure> {
+    let pins = pins.iter().map(|path| pin(path)).collect::<Result<Vec<_>, _>>()?;
+    let key = (secret.is_some() || !pins.is_empty()).then(|| Key {
+        secret: secret.unwrap_or_default(),
+        user: None,
+        password: None,
+        pins,
+    });
+    wpg::decode_with(body, key.as_ref(), wpg::DecodeOptions { allow_sha1: true }).map_err(unreadable)
+}
+
+fn pin(path: &Path) -> Result<Vec<u8>, Failure> {
+    let usage = |why: String| Failure::new(exit::USAGE, format!("{}: {why}", path.display()));
+    let pem = std::fs::read_to_string(path).map_err(|why| usage(why.to_string()))?;
+    wpg::pin_from_pem(&pem).map_err(|why| usage(why.to_string()))
 }
 
 fn of_checkout(body: &[u8], secret: Option<&SecretString>, decode: &Decode) -> Result<Message, Failure> {
@@ -96,12 +115,8 @@ fn of_checkout(body: &[u8], secret: Option<&SecretString>, decode: &Decode) -> R
 /// A form with one of the gateway's own names is `checkout`; everything else is read as `wpg`.
 fn sniff(body: &[u8]) -> Dialect {
     let starts_document = body.trim_ascii_start().first().is_some_and(|b| matches!(b, b'<' | b'{' | 0xef));
-    let names = body.split(|b| *b == b'&').map(|pair| pair.split(|b| *b == b'=').next().unwrap_or_default());
-    let is_ours = |name: &[u8]| {
-        let names: [&[u8]; 3] = [b"paymentState", b"responseFingerprint", b"responseFingerprintOrder"];
-        names.contains(&name.trim_ascii())
-    };
-    if !starts_document && names.into_iter().any(is_ours) { Dialect::Checkout } else { Dialect::Wpg }
+    let is_checkout = checkout::is_confirmation(body) || checkout::backend::is_reply(body);
+    if !starts_document && is_checkout { Dialect::Checkout } else { Dialect::Wpg }
 }
 
 #[cfg(test)]
@@ -113,6 +128,7 @@ mod tests {
         let is_checkout = |body: &str| matches!(sniff(body.as_bytes()), Dialect::Checkout);
         assert!(is_checkout("paymentState=CANCEL&own=1"));
         assert!(is_checkout("amount=1&responseFingerprint=ab"));
+        assert!(is_checkout("status=0&orders=0&objectsTotal=0"));
         assert!(!is_checkout("transaction_state=success&request_id=1"));
         assert!(!is_checkout("<payment/>"));
         assert!(!is_checkout("{\"payment\":{\"paymentState=\":1}}"));

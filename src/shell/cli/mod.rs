@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::clock::Clock;
 use super::config::{self, Flags, Surroundings};
-use super::{daemon, demo, exit, opening, sandbox};
+use super::{bench, daemon, demo, exit, opening, sandbox};
 
 #[derive(Parser)]
 #[command(name = "reconciled", version, about, after_help = exit::HELP)]
@@ -178,6 +178,20 @@ enum Command {
         #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "notify", "seed"])]
         init: Option<PathBuf>,
     },
+    /// Measure speed and memory, each figure beside its ceiling in the same run.
+    Bench {
+        /// Measure only this.
+        #[arg(long, value_enum, value_name = "NAME")]
+        only: Option<bench::Part>,
+        /// Fewer rounds and smaller stores: about a minute.
+        #[arg(long)]
+        quick: bool,
+        /// Make the stores here: the file system under it is measured [default: the system's temporary folder].
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+        #[command(flatten)]
+        printing: Printing,
+    },
     /// Check a store's file (started by `serve`, which holds its lock).
     #[command(hide = true)]
     CheckStore {
@@ -297,6 +311,9 @@ fn command(command: Command) -> Result<u8, Failure> {
         Command::Sandbox { listen, config, notify, seed, init: None } => {
             waited(sandbox::command::run(&sandbox::command::Options { listen, config, notify, seed }))?;
             Ok(exit::OK)
+        }
+        Command::Bench { only, quick, dir, printing } => {
+            Ok(bench::run(&bench::Options { only, quick, json: printing.json, dir }))
         }
         Command::CheckStore { path, cache_mib } => Ok(opening::check_store(&path, cache_mib)),
     }

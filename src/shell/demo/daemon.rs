@@ -107,6 +107,8 @@ impl Daemon {
                 is_clock_set = set_clock(&home.admin(), wall(), scale).await.is_ok();
             } else if let Some(ready) = read_ready(&home.ready_file()) {
                 daemon.public = ready.public;
+                // Opening the store took some time, which counts for hours on a fast clock.
+                daemon.set_clock(wall(), scale).await?;
                 return Ok(daemon);
             }
             tokio::time::sleep(POLL).await;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::core::ledger::COLUMNS;
 use crate::sandbox::{MoveKind, PaymentTruth, Truth};
 use crate::words::money::{Currency, parse_decimal, print_decimal};
+use crate::words::time::{SignedDuration, Timestamp, hours, later};
 
 /// One way in which money of a transaction stands in the books.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -35,6 +36,10 @@ pub struct Books(BTreeMap<Place, Decimal>);
 pub enum Finding {
     #[error("order {order}: transaction {transaction} must stand with {expected} {side:?}, and stands with {found}")]
     Amount { order: String, transaction: String, side: Side, expected: String, found: String },
+    #[error(
+        "order {order}: transaction {transaction} was booked with {amount} {side:?} at {learnt_at}, which never happened"
+    )]
+    Believed { order: String, transaction: String, side: Side, amount: String, learnt_at: Timestamp },
     #[error("order {order}: request {request} was handed to a person, though the gateway can be asked about it")]
     HandedOverWrongly { order: String, request: String },
     #[error("order {order}: nobody can be asked about request {request}, and no person was told")]
@@ -54,6 +59,7 @@ impl Finding {
     pub fn order(&self) -> &str {
         match self {
             Finding::Amount { order, .. }
+            | Finding::Believed { order, .. }
             | Finding::HandedOverWrongly { order, .. }
             | Finding::NotHandedOver { order, .. }
             | Finding::SceneDiffers { order, .. } => order,
@@ -75,14 +81,30 @@ pub enum Unjudgeable {
     Line { line: usize, why: String },
 }
 
+/// A ledger export: what stands in the end, and every line that was ever booked.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Ledger {
+    pub books: Books,
+    /// Without the lines that take others back.
+    pub booked: Vec<Booked>,
+}
+
+/// One line that was booked, even if it was taken back later.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Booked {
+    pub place: Place,
+    pub amount: Decimal,
+    pub learnt_at: Timestamp,
+}
+
 /// Reads a ledger export (CSV).
-pub fn read_ledger(csv_text: &str) -> Result<Books, Unjudgeable> {
+pub fn read_ledger(csv_text: &str) -> Result<Ledger, Unjudgeable> {
     let mut reader = csv::Reader::from_reader(csv_text.as_bytes());
     let columns: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
     if columns != COLUMNS {
         return Err(Unjudgeable::Columns(columns.join(",")));
     }
-    let mut books = Books::default();
+    let mut ledger = Ledger::default();
     for (n, record) in reader.records().enumerate() {
         let record = record?;
         let cell = |name: &str| {
@@ -93,9 +115,17 @@ pub fn read_ledger(csv_text: &str) -> Result<Books, Unjudgeable> {
         let side = side(cell("kind")).ok_or_else(|| bad(format!("unknown kind `{}`", cell("kind"))))?;
         let amount = parse_decimal(cell("amount")).map_err(|e| bad(e.to_string()))?;
         let place = (cell("merchant"), cell("order_number"), cell("transaction_id"), side, cell("currency"));
-        books.add(place, amount);
+        ledger.books.add(place, amount);
+        if cell("reverses").is_empty() {
+            let learnt_at = cell("learnt_at").parse().map_err(|_| bad("learnt_at is no time".to_owned()))?;
+            ledger.booked.push(Booked { place: owned(place), amount, learnt_at });
+        }
     }
-    Ok(books)
+    Ok(ledger)
+}
+
+fn owned((merchant, order, transaction, side, currency): (&str, &str, &str, Side, &str)) -> Place {
+    (merchant.to_owned(), order.to_owned(), transaction.to_owned(), side, currency.to_owned())
 }
 
 fn side(kind: &str) -> Option<Side> {
@@ -128,8 +158,7 @@ impl Books {
     }
 
     fn add(&mut self, place: (&str, &str, &str, Side, &str), amount: Decimal) {
-        let (merchant, order, transaction, side, currency) = place;
-        let place = (merchant.to_owned(), order.to_owned(), transaction.to_owned(), side, currency.to_owned());
+        let place = owned(place);
         let sum = self.0.get(&place).copied().unwrap_or_default() + amount;
         if sum.is_zero() {
             self.0.remove(&place);
@@ -151,6 +180,50 @@ fn side_of(payment: &PaymentTruth, kind: MoveKind, transaction: &str) -> Option<
         MoveKind::In => Some((Side::In, Decimal::ONE)),
         MoveKind::Out => Some((Side::Out, Decimal::ONE)),
     }
+}
+
+/// How far the daemon's clock may run behind the gateway's: the time a clock takes to be set, scaled.
+const CLOCK_LAG_MAX: SignedDuration = hours(6);
+
+/// Every line that was booked without its having happened at the gateway by then, even if it was taken
+/// back later: somebody was believed who should not have been.
+pub fn believed(truths: &[Truth], booked: &[Booked]) -> Vec<Finding> {
+    let mut happened: BTreeMap<Place, Vec<(Decimal, Timestamp)>> = BTreeMap::new();
+    for truth in truths {
+        for moved in truth.payments.iter().flat_map(|payment| &payment.moves) {
+            let (side, id) = match moved.kind {
+                MoveKind::Hold => (Side::Held, moved.transaction_id.as_str()),
+                MoveKind::Release => (Side::Released, moved.transaction_id.as_str()),
+                MoveKind::In => (Side::In, moved.transaction_id.as_str()),
+                MoveKind::Out => (Side::Out, moved.transaction_id.as_str()),
+            };
+            let mut add = |id: &str, side| {
+                let place =
+                    (truth.merchant.as_str(), truth.order_number.as_str(), id, side, moved.amount.currency().code());
+                happened.entry(owned(place)).or_default().push((moved.amount.value(), moved.at));
+            };
+            add(id, side);
+            // A confirmation assures what becomes a payment under the same number.
+            if let (Some(number), Side::Held | Side::In) = (id.strip_prefix("payment:"), side) {
+                add(&format!("confirmation order:{number}"), Side::Accepted);
+            }
+        }
+    }
+    let is_true = |line: &&Booked| {
+        let same =
+            |(amount, at): &(Decimal, Timestamp)| *amount == line.amount && later(line.learnt_at, CLOCK_LAG_MAX) >= *at;
+        happened.get(&line.place).is_some_and(|moves| moves.iter().any(same))
+    };
+    (booked.iter())
+        .filter(|line| !is_true(line))
+        .map(|line| Finding::Believed {
+            order: line.place.1.clone(),
+            transaction: line.place.2.clone(),
+            side: line.place.3,
+            amount: print_decimal(line.amount, Currency::parse(&line.place.4)),
+            learnt_at: line.learnt_at,
+        })
+        .collect()
 }
 
 /// The request-ids a nightly report (JSON) lists as handed over to a person.
@@ -204,8 +277,13 @@ mod tests {
     use crate::words::id::{MerchantName, OrderNumber, RequestId};
     use crate::words::money::Amount;
 
+    fn noon() -> Timestamp {
+        "2026-03-02T12:00:00Z".parse().expect("a time")
+    }
+
     fn truth(askable: bool, moves: &[(MoveKind, &str, &str)]) -> Truth {
         let moves = moves.iter().map(|(kind, amount, id)| KnownMove {
+            at: noon(),
             kind: *kind,
             amount: Amount::parse(amount, "EUR").expect("money"),
             transaction_id: (*id).to_owned(),
@@ -224,9 +302,14 @@ mod tests {
     }
 
     fn ledger(lines: &[(&str, &str, &str)]) -> Books {
+        export(lines, "2026-03-02T12:05:00Z").books
+    }
+
+    fn export(lines: &[(&str, &str, &str)], learnt_at: &str) -> Ledger {
         let mut text = COLUMNS.join(",");
         for (n, (kind, amount, id)) in lines.iter().enumerate() {
-            text.push_str(&format!("\n{n},shop-eu,A-001,r,{id},{kind},{amount},EUR,t,t,1,"));
+            let reverses = if amount.starts_with('-') { "1" } else { "" };
+            text.push_str(&format!("\n{n},shop-eu,A-001,r,{id},{kind},{amount},EUR,t,{learnt_at},1,{reverses}"));
         }
         read_ledger(&text).expect("readable")
     }
@@ -258,8 +341,8 @@ mod tests {
             assert!(!compare(&expected, &ledger(lines)).is_empty(), "{lines:?}");
         }
         let other_order = "seq,merchant,order_number,request_id,transaction_id,kind,amount,currency,occurred_at,\
-            learnt_at,evidence,reverses\n1,shop-eu,B-001,r,t,in,10.00,EUR,t,t,1,";
-        assert_eq!(compare(&expected, &read_ledger(other_order).expect("readable")).len(), 2);
+            learnt_at,evidence,reverses\n1,shop-eu,B-001,r,t,in,10.00,EUR,t,2026-03-02T12:05:00Z,1,";
+        assert_eq!(compare(&expected, &read_ledger(other_order).expect("readable").books).len(), 2);
     }
 
     #[test]
@@ -268,6 +351,24 @@ mod tests {
         assert_eq!(compare(&Books::of_truth(&[truth(true, &by_transaction)]), &ledger(&[("in", "8.00", "c")])), []);
         let by_object = [(MoveKind::Hold, "8", "p"), (MoveKind::Release, "8", "p"), (MoveKind::In, "8", "p")];
         assert_eq!(compare(&Books::of_truth(&[truth(true, &by_object)]), &ledger(&[("in", "8.00", "p")])), []);
+    }
+
+    #[test]
+    fn a_lie_that_was_believed_for_a_while_is_found() {
+        let truths = [truth(true, &[(MoveKind::In, "10", "payment:7")])];
+        let (on_time, early) = ("2026-03-02T12:05:00Z", "2026-03-02T05:00:00Z");
+        let honest = [("accepted", "10.00", "confirmation order:7"), ("in", "10.00", "payment:7")];
+        assert_eq!(believed(&truths, &export(&honest, on_time).booked), []);
+        assert_eq!(believed(&truths, &export(&honest, early).booked).len(), 2, "before it happened");
+        for lie in
+            [("in", "10.00", "forged"), ("in", "110.00", "payment:7"), ("accepted", "10.00", "confirmation order:8")]
+        {
+            let (kind, amount, id) = lie;
+            let taken_back = format!("-{amount}");
+            let lines = [lie, (kind, taken_back.as_str(), id)];
+            let found = believed(&truths, &export(&lines, on_time).booked);
+            assert_eq!(found.len(), 1, "{lie:?}");
+        }
     }
 
     #[test]

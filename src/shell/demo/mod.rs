@@ -129,7 +129,8 @@ async fn findings(home: &Home, scene: &Scene, truths: &[Truth], report: Option<&
     );
     std::fs::write(&export, &exported.stdout)?;
     let found = judge::read_ledger(&std::fs::read_to_string(&export)?)?;
-    let mut findings = judge::compare(&Books::of_truth(truths), &found);
+    let mut findings = judge::compare(&Books::of_truth(truths), &found.books);
+    findings.extend(judge::believed(truths, &found.booked));
     match report {
         None => findings.push(Finding::NoReport),
         Some(report) => {

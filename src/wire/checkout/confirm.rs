@@ -112,7 +112,7 @@ pub fn decode(body: &[u8], reading: &Reading<'_>) -> Result<Message, Unreadable>
 /// Whether a form is a confirmation of this dialect: it has a `paymentState` or a list of what its fingerprint covers.
 pub fn is_confirmation(body: &[u8]) -> bool {
     Form::read(body, &LIMITS, Charset::Utf8)
-        .is_ok_and(|form| form.get("paymentState").is_some() || form.get(ORDER).is_some())
+        .is_ok_and(|form| ["paymentState", ORDER, FINGERPRINT].iter().any(|name| form.get(name).is_some()))
 }
 
 /// The configured algorithm and secret, once they make sense together.

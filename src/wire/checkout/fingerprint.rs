@@ -55,6 +55,10 @@ fn plain<'a, D: Digest>(seed: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
 
 /// Whether a fingerprint as the wire spells it (hex, any case) is this digest. Takes the same time wherever they differ.
 pub fn matches(digest: &[u8], fingerprint: &str) -> bool {
+    #[cfg(planted)]
+    if crate::planted::is("signature-not-checked") {
+        return true;
+    }
     from_hex(fingerprint).is_some_and(|bytes| bool::from(bytes.as_slice().ct_eq(digest)))
 }
 

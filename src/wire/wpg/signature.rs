@@ -113,6 +113,10 @@ pub fn json_signed(base64_text: &[u8], secret: &[u8]) -> String {
 
 /// Whether a json-signed message's signature verifies.
 pub fn json_signed_verifies(base64_text: &[u8], signature: &[u8], secret: &[u8]) -> bool {
+    #[cfg(planted)]
+    if crate::planted::is("signature-not-checked") {
+        return true;
+    }
     base64(signature).is_some_and(|tag| hmac(secret, base64_text).verify_slice(&tag).is_ok())
 }
 
