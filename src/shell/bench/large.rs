@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+
 use super::Extent;
 use super::figure::{Figure, Required};
 use super::messages::WIRE_TRANSFER;
 use super::place::Place;
-use crate::engine::books::{Lane, due_parts, due_range};
+use crate::engine::books::{Lane, due_all, due_parts};
 use crate::store::{Table, View};
 use crate::words::id::PaymentNumber;
 use crate::words::time::{Now, Timestamp, days};
@@ -49,8 +51,9 @@ fn due(place: &Place, extent: &Extent) -> anyhow::Result<Figure> {
     {
         let view = store.snapshot()?;
         // A moment at which as many are due as one reading takes.
-        let (from, _) = due_range(Lane::First, Timestamp::MIN);
-        let first = view.range(Table::Due, &from, &[], LOOKS)?;
+        let merchant = engine.policy.accounts.keys().next().context("no merchant account")?;
+        let (from, to) = due_all(Lane::First, merchant);
+        let first = view.range(Table::Due, &from, &to, LOOKS)?;
         let at = first.last().map_or(Ok(Timestamp::MIN), |(key, _)| due_parts(key).map(|(at, _)| at))?;
         for _ in 0..extent.rounds.max(2) * 5 {
             let view = store.snapshot()?;
@@ -60,7 +63,7 @@ fn due(place: &Place, extent: &Extent) -> anyhow::Result<Figure> {
             anyhow::ensure!(looks.len() == LOOKS, "{} looks are due, not {LOOKS}", looks.len());
             let view = store.snapshot()?;
             let since = Instant::now();
-            for (key, _) in view.range(Table::Due, &from, &[], LOOKS)? {
+            for (key, _) in view.range(Table::Due, &from, &to, LOOKS)? {
                 let (_, number) = due_parts(&key)?;
                 view.get(Table::Payments, &number.0.to_be_bytes())?;
             }
