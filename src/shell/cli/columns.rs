@@ -67,6 +67,24 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// Breaks a line that is too long; what follows hangs below its start, indented a little more. Blanks inside of the
+/// line stay as they are.
+pub fn hung(line: &str, width: usize) -> Vec<String> {
+    let start = line.chars().take_while(|c| *c == ' ').count();
+    let indent = " ".repeat(start + INDENT.len());
+    let mut lines = Vec::new();
+    let mut rest = line.to_owned();
+    while let Some((end, _)) = rest.char_indices().nth(width) {
+        let blank = rest[..end].rfind(' ').filter(|at| *at > indent.len());
+        // A word that is longer than the line stays whole.
+        let Some(at) = blank.or_else(|| rest[end..].find(' ').map(|at| end + at)) else { break };
+        lines.push(rest[..at].trim_end().to_owned());
+        rest = format!("{indent}{}", rest[at..].trim_start());
+    }
+    lines.push(rest);
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +122,16 @@ mod tests {
             "    nothing was asked",
         ];
         assert_eq!(columns(&HEADER, &rows(), Some(34)), expected);
+    }
+
+    #[test]
+    fn a_long_line_hangs_below_its_start() {
+        let expected = ["  state     open: no", "      notification", "      came yet"];
+        assert_eq!(hung("  state     open: no notification came yet", 22), expected);
+        assert_eq!(hung("short", 22), ["short"]);
+        let id = "3f9c1f0e-0b44-4f0e-9d0a-111111111111";
+        assert_eq!(hung(&format!("of {id} too"), 22), [format!("of {id}"), "    too".to_owned()]);
+        assert_eq!(hung(id, 22), [id]);
     }
 
     #[test]

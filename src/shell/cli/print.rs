@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 use serde_json::Value;
 
+use super::columns::hung;
+use super::screen;
 use crate::engine::explain;
 
 pub fn json(value: &Value) {
@@ -46,7 +48,12 @@ fn is_unsafe(c: char) -> bool {
 /// What `explain` found, in the engine's own sentences.
 pub fn explanation(found: &Value) {
     let stories = found["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-    explain::text(stories).lines().for_each(|sentence| line(&safe(sentence)));
+    for sentence in explain::text(stories).lines().map(safe) {
+        match screen::width() {
+            Some(width) => hung(&sentence, width).iter().for_each(|part| line(part)),
+            None => line(&sentence),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
