@@ -177,6 +177,19 @@ mod tests {
     use crate::shell::config::{Flags, Surroundings, load};
 
     #[test]
+    fn the_example_is_played_for_wherever_the_sandbox_starts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = write_example(folder.path()).expect("written");
+        let config = load(&config, &Flags::default(), &Surroundings::default()).expect("loads");
+        let names: Vec<_> = shops(&config, PUBLIC_ADDRESS).iter().map(|shop| shop.account.name.to_string()).collect();
+        assert_eq!(names, ["shop-at", "shop-eu"]);
+        assert_eq!(config.listen.public.to_string(), PUBLIC_ADDRESS);
+        for gateway in config.gateways.values() {
+            assert_eq!(gateway.base_url.as_str(), format!("http://{SANDBOX_ADDRESS}/"));
+        }
+    }
+
+    #[test]
     fn what_init_writes_is_a_configuration_that_loads() {
         let folder = tempfile::tempdir().expect("a folder");
         let dir = folder.path().join("desk");
