@@ -170,7 +170,7 @@ fn as_fault(error: OpenError) -> Fault {
     }
 }
 
-/// The child's side of [`Opening::check`]: checks, tells its progress on stdout, ends with a code.
+/// The child's side of `Opening::check`: checks, tells its progress on stdout, ends with a code.
 pub fn check_store(path: &Path, cache_mib: usize) -> u8 {
     let progress = |at: Progress| match at {
         Progress::Pages { read_bytes } => println!("checking: {} MiB read", read_bytes >> 20),
