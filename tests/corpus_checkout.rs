@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use reconciled::core::account::Product;
@@ -37,7 +38,7 @@ fn corpus() -> Option<PathBuf> {
     if path.is_dir() {
         return Some(path);
     }
-    println!("skipped: no corpus at ../shared/corpus/checkout");
+    let _ = writeln!(std::io::stderr(), "skipped: no corpus at ../shared/corpus/checkout");
     None
 }
 
@@ -123,7 +124,7 @@ fn every_confirmation_gets_the_verdict_of_a_strict_receiver() {
         }
         *counts.entry(expected).or_default() += 1;
     }
-    println!("confirmations: {counts:?}");
+    let _ = writeln!(std::io::stderr(), "confirmations: {counts:?}");
     assert!(counts.values().sum::<usize>() > 50);
 }
 
@@ -159,7 +160,7 @@ fn every_genuine_confirmation_is_refuted_under_every_other_algorithm_and_secret(
         let blind = decode(&body, &Reading::default()).expect("a form");
         assert!(matches!(blind.authenticity, Authenticity::Unverifiable { scheme: None, .. }), "{}", row.file);
     }
-    println!("algorithm and secret confusion: {tried} readings");
+    let _ = writeln!(std::io::stderr(), "algorithm and secret confusion: {tried} readings");
     assert!(tried > 150);
 }
 
@@ -205,7 +206,7 @@ fn no_border_of_a_used_value_can_be_shifted_in_any_genuine_message() {
             }
         }
     }
-    println!("shifted borders: {tried}, between free texts: {believed:?}");
+    let _ = writeln!(std::io::stderr(), "shifted borders: {tried}, between free texts: {believed:?}");
     assert!(tried > 2000);
 }
 
@@ -222,7 +223,7 @@ fn every_vector_gives_its_digest() {
         assert_eq!(fingerprint::to_hex(&computed), digest, "{id}");
         count += 1;
     }
-    println!("vectors: {count}");
+    let _ = writeln!(std::io::stderr(), "vectors: {count}");
     assert!(count > 30);
 }
 
@@ -321,7 +322,7 @@ fn every_back_end_request_fingerprint_is_found_again() {
         assert_eq!(sorted(&form_of(request.body.as_bytes())), sorted(&form), "{}", row.file);
         built += 1;
     }
-    println!("back-end requests: {verified} fingerprints, {built} built byte for byte");
+    let _ = writeln!(std::io::stderr(), "back-end requests: {verified} fingerprints, {built} built byte for byte");
     assert!(verified > 25 && built > 15);
 }
 
@@ -362,7 +363,7 @@ fn every_back_end_reply_is_read() {
             assert_eq!(given.as_str(), form.get("orderNumber").expect("a number"), "{}", row.file);
         }
     }
-    println!("back-end replies: {outcomes:?}");
+    let _ = writeln!(std::io::stderr(), "back-end replies: {outcomes:?}");
     assert!(outcomes["found"] > 10 && outcomes["refused"] > 5);
 }
 
@@ -382,7 +383,7 @@ fn every_initial_request_fingerprint_is_found_again() {
         assert!(fingerprint::matches(&digest, form.get("requestFingerprint").expect("one")), "{}", row.file);
         count += 1;
     }
-    println!("requests with a stated order: {count}");
+    let _ = writeln!(std::io::stderr(), "requests with a stated order: {count}");
     assert!(count > 30);
 }
 
@@ -467,6 +468,6 @@ fn every_back_end_vector_has_our_order_of_fields() {
         assert_eq!(ours, theirs, "{}", c[0]);
         count += 1;
     }
-    println!("back-end vectors: {count} orders of fields");
+    let _ = writeln!(std::io::stderr(), "back-end vectors: {count} orders of fields");
     assert!(count > 20);
 }

@@ -2,6 +2,7 @@
 //! manifest decodes to what the manifest says, every signature vector gives its verdict.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use reconciled::core::message::{Authenticity, Message, Transaction};
@@ -19,7 +20,7 @@ fn corpus() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    println!("skipped: no corpus at ../shared/corpus/wpg");
+    let _ = writeln!(std::io::stderr(), "skipped: no corpus at ../shared/corpus/wpg");
     None
 }
 
@@ -144,7 +145,8 @@ fn every_message_of_the_corpus_reads_as_its_manifest_says() {
             }
         }
     }
-    println!(
+    let _ = writeln!(
+        std::io::stderr(),
         "corpus wpg: {read_right} read as the manifest says, {refuted} refuted, {refused} unreadable as it says, {} wrong",
         wrong.len()
     );
@@ -265,7 +267,7 @@ fn every_vector_gives_its_verdict() {
         if expected { count.0 += 1 } else { count.1 += 1 }
     }
     for (scheme, (right, wrong)) in &counts {
-        println!("vectors {scheme}: {right} verify, {wrong} do not, as they should");
+        let _ = writeln!(std::io::stderr(), "vectors {scheme}: {right} verify, {wrong} do not, as they should");
     }
     assert_eq!(counts.values().map(|(a, b)| a + b).sum::<u32>() as usize, vectors.len());
 }

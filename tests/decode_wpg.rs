@@ -1,5 +1,6 @@
 //! Messages of our own in every shape the gateway sends, from bytes to what is printed.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -434,7 +435,7 @@ fn a_mebibyte_of_anything_is_read_or_refused_in_time_that_grows_with_its_length(
         let took = start.elapsed();
         // Quadratic work on a mebibyte takes minutes; a slow machine takes a fraction of this.
         assert!(took < Duration::from_secs(5), "{name}: {took:?}");
-        println!("{name}: {took:?}");
+        let _ = writeln!(std::io::stderr(), "{name}: {took:?}");
     }
 }
 

@@ -10,6 +10,7 @@ use reconciled::wire::wpg::signature::{V1_FIELDS, v2};
 use reconciled::wire::wpg::{SigningKey, decode, pin_from_pem};
 use reconciled::words::money::Amount;
 use secrecy::SecretString;
+use std::io::Write as _;
 
 const SECRET: &str = "6b0f6a3c-forgery-test-secret";
 const GATEWAY: &str = include_str!("keys/wpg-gateway.pem");
@@ -78,7 +79,7 @@ fn assert_none_forged(bodies: impl IntoIterator<Item = Vec<u8>>, story: &str) {
         assert!(!is_forged(&body, &genuine), "{story}: {}", String::from_utf8_lossy(&body));
         count += 1;
     }
-    println!("{story}: {count} forgeries, none verified with other values");
+    let _ = writeln!(std::io::stderr(), "{story}: {count} forgeries, none verified with other values");
     assert!(count > 0);
 }
 
@@ -348,7 +349,7 @@ fn wrapping_a_signed_document_never_verifies() {
         };
         assert!(why.contains(expected), "{name}: {why}, expected {expected}");
     }
-    println!("wrapping: {} variants, each refused for its own reason", variants.len());
+    let _ = writeln!(std::io::stderr(), "wrapping: {} variants, each refused for its own reason", variants.len());
     // What canonical XML does not see stays verified, and reads the same.
     for harmless in [
         with("<transaction-state>failed", "<transaction-state>fai<!-- success -->led"),

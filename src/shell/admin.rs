@@ -11,20 +11,22 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::routing::{get, post};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::admin_guard::{Guard, turn_away};
 use super::demo_clock::{DemoClock, Refused, Setting};
 use super::http::{NoBody, Room, Turned, unavailable};
 use super::json_fields::refusal;
-use super::reports::digest;
+use super::reports::{Trouble, digest};
 use super::submission_json;
 use super::writer::{State as WriterState, Writer};
 use crate::engine::report::Slot;
 use crate::engine::{Engine, Page, Refusal, Responded, Submitted};
 use crate::store::{Fault, View};
 use crate::words::id::{MerchantName, OrderNumber, RequestId};
-use crate::words::time::Now;
+use crate::words::time::{Now, business_day};
 
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(7);
@@ -38,6 +40,7 @@ pub struct Admin {
     pub room: Room,
     pub demo: DemoClock,
     pub turned: Arc<Turned>,
+    pub report_trouble: Trouble,
 }
 
 pub fn router(admin: Admin, guard: Guard) -> Router {
@@ -69,6 +72,9 @@ pub fn router(admin: Admin, guard: Guard) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(|| async { refused(StatusCode::NOT_FOUND, refusal("no such address", None, None)) })
+        .method_not_allowed_fallback(|| async {
+            refused(StatusCode::METHOD_NOT_ALLOWED, refusal("not this method here", None, Some("see docs/http.md")))
+        })
         .layer(middleware::from_fn(guarded))
         .with_state(admin)
 }
@@ -135,9 +141,10 @@ impl Admin {
     }
 }
 
-/// A past day's report made again from the journal: the final one if it was written, else the
-/// provisional one. `matches`: it is byte for byte what was written then.
-pub fn made_again(engine: &Engine, view: &dyn View, day: jiff::civil::Date) -> Result<Option<Value>, Fault> {
+/// A day's report, made again from the journal: the final one if it was written, else the provisional
+/// one; `matches`: it is byte for byte what was written then. Where none is written, how the books stand
+/// now (`written` is false). `None`: the day has not begun.
+pub fn made_again(engine: &Engine, view: &dyn View, day: Date, now: Now) -> Result<Option<Value>, Fault> {
     for is_final in [true, false] {
         if let Some((report, written)) = engine.report_again(view, Slot { day, is_final })? {
             let text = report.text();
@@ -146,11 +153,21 @@ pub fn made_again(engine: &Engine, view: &dyn View, day: jiff::civil::Date) -> R
             let json: Value = serde_json::from_str(&report.json()).unwrap_or_default();
             return Ok(Some(json!({
                 "day": day, "status": status, "text": text, "csv": csv, "report": json, "sha256": written,
-                "matches": matches,
+                "matches": matches, "written": true,
             })));
         }
     }
-    Ok(None)
+    let zone = TimeZone::get(&engine.policy.report.time_zone).unwrap_or(TimeZone::UTC);
+    if day > business_day(now.wall, &zone) {
+        return Ok(None);
+    }
+    let report = engine.report(view, Slot { day, is_final: false })?;
+    let mut json: Value = serde_json::from_str(&report.json()).unwrap_or_default();
+    json["status"] = "not written".into();
+    Ok(Some(json!({
+        "day": day, "status": "not written", "text": report.text(), "csv": report.csv(), "report": json,
+        "sha256": null, "matches": null, "written": false, "now": now.wall,
+    })))
 }
 
 fn paging(query: &BTreeMap<String, String>) -> Result<(u64, usize), Refusal> {
@@ -271,11 +288,13 @@ async fn status(State(admin): State<Admin>) -> Answer {
         "bodies": admin.turned.bodies.load(Ordering::Relaxed),
         "requests": admin.turned.requests.load(Ordering::Relaxed),
     });
+    let trouble = admin.report_trouble.why();
     admin
         .read(move |engine, view, now| {
             let mut status = engine.status(view, now)?;
             if let Value::Object(fields) = &mut status {
                 fields.insert("turned_away".into(), turned);
+                fields.insert("report_trouble".into(), trouble.into());
             }
             Ok(Some(status))
         })
@@ -288,7 +307,7 @@ async fn check(State(admin): State<Admin>) -> Answer {
 
 async fn report(State(admin): State<Admin>, Path(day): Path<String>) -> Answer {
     match day.parse() {
-        Ok(day) => admin.read(move |engine, view, _| made_again(engine, view, day)).await,
+        Ok(day) => admin.read(move |engine, view, now| made_again(engine, view, day, now)).await,
         Err(_) => {
             let hint = "such as 2026-03-01";
             refused(StatusCode::UNPROCESSABLE_ENTITY, refusal("not a day", Some("day"), Some(hint)))

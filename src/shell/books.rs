@@ -42,6 +42,11 @@ impl Shelf {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(books);
     }
 
+    /// Waits for readers to finish, then lets go of the store without calling it clean.
+    pub(super) fn abandon(&self) {
+        drop(self.0.write().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
     /// Waits for readers to finish, then closes.
     pub(super) fn close(&self) -> Result<(), Fault> {
         let books = self.0.write().unwrap_or_else(PoisonError::into_inner).take();

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -27,12 +28,12 @@ use super::demo_clock::DemoClock;
 use super::gateway::{Asker, install_tls};
 use super::http::{self, Limits, Listener, Room, Turned};
 use super::opening::{Abort, Opening};
-use super::reports::Reports;
+use super::reports::{Reports, Trouble};
 use super::retriever::Retriever;
 use super::spool::Spool;
 use super::webhook::Sender;
 use super::writer::{self, State, Writer};
-use super::{exit, notifier, public, scheduler, telemetry};
+use super::{exit, notifier, public, scan, scheduler, telemetry};
 use crate::engine::Engine;
 use crate::store::file::StoreFile;
 
@@ -144,12 +145,14 @@ async fn run(config: Config, file: StoreFile, ready_file: Option<&Path>) -> anyh
     let all_loopback = config.gateways.values().all(|gateway| address::is_loopback(&gateway.base_url));
     let demo = DemoClock::new(clock.clone(), all_loopback);
     let abort = Abort::default();
+    let unchecked = Arc::new(AtomicBool::new(false));
     let opening = Opening {
         file,
         cache_mib: config.store.cache_mib,
         clock: clock.clone(),
         demo: demo.clone(),
         abort: abort.clone(),
+        unchecked: unchecked.clone(),
     };
     let engine = Arc::new(Engine { policy: config.policy.clone(), keys: config.keys.clone() });
     let (writer, thread) = writer::start(engine, clock, Box::new(move || opening.open()))?;
@@ -157,6 +160,8 @@ async fn run(config: Config, file: StoreFile, ready_file: Option<&Path>) -> anyh
     let parts = Parts {
         writer: writer.clone(),
         turned: Arc::default(),
+        unchecked,
+        report_trouble: Trouble::default(),
         tracker: TaskTracker::new(),
         stop: CancellationToken::new(),
     };
@@ -186,6 +191,8 @@ async fn run(config: Config, file: StoreFile, ready_file: Option<&Path>) -> anyh
 struct Parts {
     writer: Writer,
     turned: Arc<Turned>,
+    unchecked: Arc<AtomicBool>,
+    report_trouble: Trouble,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
@@ -197,8 +204,13 @@ impl Parts {
         let room = Room::new(listen.body_max_bytes, listen.bytes_in_flight_max, self.turned.clone());
         // Shops' submissions must not wait for the public listener's room.
         let admin_room = Room::new(listen.body_max_bytes, listen.bytes_in_flight_max, self.turned.clone());
-        let admin =
-            Admin { writer: self.writer.clone(), room: admin_room, demo: demo.clone(), turned: self.turned.clone() };
+        let admin = Admin {
+            writer: self.writer.clone(),
+            room: admin_room,
+            demo: demo.clone(),
+            turned: self.turned.clone(),
+            report_trouble: self.report_trouble.clone(),
+        };
 
         let serve = |listener, app, limits| {
             http::serve(listener, app, limits, self.turned.clone(), self.tracker.clone(), self.stop.clone())
@@ -252,7 +264,7 @@ impl Parts {
             (gateway.lanes_max, gateway.requests_per_second_max)
         });
         self.tracker.spawn(retriever.run(self.stop.clone()));
-        let reports = config.reports.clone().map(|folder| Reports { folder });
+        let reports = config.reports.clone().map(|folder| Reports { folder, trouble: self.report_trouble.clone() });
         if let Some(reports) = &reports {
             reports
                 .prepare()
@@ -268,6 +280,9 @@ impl Parts {
             addresses.write(path).with_context(|| format!("can't write the ready file {}", path.display()))?;
         }
         info!(public = %addresses.public, "ready on {}", addresses.public);
+        if self.unchecked.load(Ordering::SeqCst) {
+            self.tracker.spawn(scan::run(self.writer.clone(), self.stop.clone()));
+        }
         let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("serving")]);
         watchdog(&self.writer, state).await;
         std::future::pending().await

@@ -62,6 +62,10 @@ pub enum Job {
     Ping {
         reply: Reply<()>,
     },
+    /// A reading met a fault: the books can't be trusted any more.
+    Distrust {
+        fault: Fault,
+    },
     /// Keep what came before, close the store, end.
     Stop,
 }
@@ -100,6 +104,7 @@ impl Job {
                 thank(reply, draft.attempt(|d| engine.reported(d, &report, digest, now))?)
             }
             Job::Ping { reply } => thank(reply, ()),
+            Job::Distrust { fault } => return Err(fault),
             Job::Stop => Box::new(|| ()),
         })
     }

@@ -21,6 +21,7 @@ pub mod notifier;
 pub mod telemetry;
 pub mod reports;
 pub mod scheduler;
+pub mod scan;
 pub mod spool;
 pub mod exit;
 pub mod opening;

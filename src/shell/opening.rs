@@ -66,6 +66,8 @@ pub struct Opening {
     pub clock: Clock,
     pub demo: DemoClock,
     pub abort: Abort,
+    /// Set where the file was opened without a check.
+    pub unchecked: Arc<AtomicBool>,
 }
 
 impl Opening {
@@ -79,7 +81,9 @@ impl Opening {
     fn open_file(&self) -> Result<Embedded, OpenError> {
         let now = self.clock.now().wall;
         let path = self.file.path();
-        let checked_at = match self.file.state(now)? {
+        let state = self.file.state(now)?;
+        self.unchecked.store(matches!(state, State::Clean { .. }), Ordering::SeqCst);
+        let checked_at = match state {
             State::Absent => {
                 info!("making a new store at {}", path.display());
                 self.file.create(&[])?;
@@ -166,7 +170,7 @@ fn as_fault(error: OpenError) -> Fault {
     }
 }
 
-/// The child's side of [`Opening::check`]: checks, tells its progress on stdout, ends with a code.
+/// The child's side of `Opening::check`: checks, tells its progress on stdout, ends with a code.
 pub fn check_store(path: &Path, cache_mib: usize) -> u8 {
     let progress = |at: Progress| match at {
         Progress::Pages { read_bytes } => println!("checking: {} MiB read", read_bytes >> 20),

@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 use tracing::{error, info};
@@ -17,9 +18,30 @@ const NIGHTS_MAX: usize = 40;
 /// Files that a kill left half written begin with this.
 const UNFINISHED: &str = ".reconciled-";
 
+/// Why the last report that was due is not written; nothing where it is.
+#[derive(Clone, Default)]
+pub struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl Trouble {
+    pub fn why(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps the news and logs it.
+    fn tell(&self, why: String) {
+        error!("{why}");
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    fn end(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
 #[derive(Clone)]
 pub struct Reports {
     pub folder: PathBuf,
+    pub trouble: Trouble,
 }
 
 impl Reports {
@@ -44,11 +66,9 @@ impl Reports {
             });
             let report = match due.await {
                 Ok(Ok(Some(report))) => report,
-                Ok(Ok(None)) | Err(_) => return,
-                Ok(Err(fault)) => {
-                    error!("the nightly report can't be made: {fault}");
-                    return;
-                }
+                Ok(Ok(None)) => return self.trouble.end(),
+                Err(_) => return,
+                Ok(Err(fault)) => return self.trouble.tell(format!("the nightly report can't be made: {fault}")),
             };
             let folder = self.folder.clone();
             let written = tokio::task::spawn_blocking(move || {
@@ -58,13 +78,10 @@ impl Reports {
             let (report, digest) = match written.await {
                 Ok(Ok(written)) => written,
                 Ok(Err(why)) => {
-                    error!(path = %self.folder.display(), "the nightly report can't be written: {why}");
-                    return;
+                    let folder = self.folder.display();
+                    return self.trouble.tell(format!("the nightly report can't be written to {folder}: {why}"));
                 }
-                Err(panicked) => {
-                    error!("the nightly report can't be written: {panicked}");
-                    return;
-                }
+                Err(panicked) => return self.trouble.tell(format!("the nightly report can't be written: {panicked}")),
             };
             let stem = report.file_stem();
             // A crash before this is kept writes the same files again.
@@ -108,7 +125,7 @@ mod tests {
     #[test]
     fn a_file_is_replaced_whole_and_leftovers_are_cleared() {
         let folder = tempfile::tempdir().expect("a folder");
-        let reports = Reports { folder: folder.path().join("reports") };
+        let reports = Reports { folder: folder.path().join("reports"), trouble: Trouble::default() };
         reports.prepare().expect("prepared");
         fs::write(reports.folder.join(".reconciled-half"), "ha").expect("written");
         replace(&reports.folder, "a.txt", b"one").expect("written");

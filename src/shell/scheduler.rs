@@ -43,6 +43,14 @@ impl Bell {
         Ok(Bell::Cron(rings, Box::new(scheduler)))
     }
 
+    /// The bell for a clock of this scale.
+    async fn for_scale(scale: u32) -> Result<Bell, JobSchedulerError> {
+        match scale {
+            1 => Bell::cron(EVERY_MINUTE).await,
+            scale => Ok(Bell::timer(scale)),
+        }
+    }
+
     /// Once a minute of scaled time.
     fn timer(scale: u32) -> Bell {
         let mut every = tokio::time::interval((Duration::from_secs(60) / scale).max(RING_MIN));
@@ -68,11 +76,7 @@ impl Bell {
 
 /// Rings until `stop`.
 pub async fn run(writer: Writer, reports: Option<Reports>, stop: CancellationToken) {
-    let bell = match writer.clock.scale() {
-        1 => Bell::cron(EVERY_MINUTE).await,
-        scale => Ok(Bell::timer(scale)),
-    };
-    let mut bell = match bell {
+    let mut bell = match Bell::for_scale(writer.clock.scale()).await {
         Ok(bell) => bell,
         Err(failed) => {
             error!("the scheduler can't start, a plain timer rings instead: {failed}");
@@ -111,6 +115,14 @@ mod tests {
         }
         let Bell::Cron(rings, _) = &bell else { panic!("not the cron library") };
         assert!(!rings.is_closed());
+    }
+
+    #[tokio::test]
+    async fn the_cron_library_rings_at_scale_1_only() {
+        assert!(matches!(Bell::for_scale(1).await, Ok(Bell::Cron(..))));
+        for scale in [2, 600, 100_000] {
+            assert!(matches!(Bell::for_scale(scale).await, Ok(Bell::Timer(_))), "scale {scale}");
+        }
     }
 
     #[tokio::test]

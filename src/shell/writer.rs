@@ -152,6 +152,12 @@ impl Writer {
         self.ask(|reply| Job::Ping { reply }).await
     }
 
+    /// Stops acknowledging, because a reading met a fault: as if the writer had met it.
+    pub async fn distrust(&self, fault: Fault) {
+        // A writer that is gone acknowledges nothing either.
+        let _ = self.queue.send(Job::Distrust { fault }).await;
+    }
+
     /// Lets what waits be kept, then ends the writer. Its thread ends when the store is closed.
     pub async fn stop(&self) {
         // A writer that is gone has stopped already.
@@ -222,7 +228,14 @@ impl Thread {
                 Err(fault @ (Fault::Full(_) | Fault::Storage(_))) => End::Reopen(fault),
                 Err(fault) => End::Fatal(fault),
             };
-            let closed = self.shelf.close();
+            let closed = match &end {
+                // Without the mark of a clean stop, so that the next start checks the whole file.
+                End::Fatal(Fault::Damaged { .. } | Fault::Broken(_)) => {
+                    self.shelf.abandon();
+                    Ok(())
+                }
+                End::Fatal(_) | End::Reopen(_) | End::Stopped => self.shelf.close(),
+            };
             match end {
                 End::Stopped => {
                     if let Err(fault) = closed {

@@ -3,6 +3,7 @@
 //! The oracle: after recovery the store reads exactly as it did behind the last acknowledged commit,
 //! or behind the one that was under way when the disk failed. Nothing lost, nothing half applied.
 
+use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -200,7 +201,8 @@ fn a_power_cut_at_any_point_loses_nothing_acknowledged_and_applies_nothing_by_ha
     let started = Instant::now();
     let Tally { points, states, cut_twice, findings } = sweep(96, Thanks::Behind);
     let (found, seconds) = (findings.len(), started.elapsed().as_secs_f32());
-    println!(
+    let _ = writeln!(
+        std::io::stderr(),
         "power cuts: points {points}, states {states}, cut twice {cut_twice}, lost or torn {found}, {seconds:.1} s"
     );
     assert!(findings.is_empty(), "{findings:#?}");
@@ -210,7 +212,7 @@ fn a_power_cut_at_any_point_loses_nothing_acknowledged_and_applies_nothing_by_ha
 #[test]
 fn the_sweep_finds_a_store_that_thanks_before_it_kept() {
     let tally = sweep(4, Thanks::Before);
-    println!("witness, thanked too early: found after {} states", tally.states);
+    let _ = writeln!(std::io::stderr(), "witness, thanked too early: found after {} states", tally.states);
     assert!(!tally.findings.is_empty());
 }
 
@@ -232,7 +234,8 @@ fn a_store_created_in_place_would_never_open_again_after_some_cuts() {
             }
         }
     }
-    println!("witness, created in place: {dead} of {points} cuts leave a file that never opens");
+    let _ =
+        writeln!(std::io::stderr(), "witness, created in place: {dead} of {points} cuts leave a file that never opens");
     assert!(dead > 0, "then creation by rename would be for nothing");
 }
 
@@ -359,10 +362,16 @@ fn a_failed_sync_loses_nothing_and_in_one_phase_it_would() {
         let copied = fsyncgate(Writer::Ours, Restart::ByCopy, percent);
         let in_place = fsyncgate(Writer::Ours, Restart::InPlace, percent);
         let witness = fsyncgate(Writer::OnePhase, Restart::InPlace, percent);
-        println!(
+        let _ = writeln!(
+            std::io::stderr(),
             "failed syncs that drop {percent} %: recovered by copy, lost {} of {}; in place, lost {} of {}; \
              witness in one phase, lost {} of {}",
-            copied.lost, copied.points, in_place.lost, in_place.points, witness.lost, witness.points
+            copied.lost,
+            copied.points,
+            in_place.lost,
+            in_place.points,
+            witness.lost,
+            witness.points
         );
         assert_eq!((copied.lost, in_place.lost), (0, 0));
         assert!(witness.lost > 0 || percent < 100, "the harness is too blunt to see what two phases are for");
@@ -394,7 +403,7 @@ fn an_io_error_at_any_change_or_read_loses_nothing() {
             panic!("{trip:?}: {why}");
         }
     }
-    println!("I/O errors: points {points}, of which hit {faults}, lost 0");
+    let _ = writeln!(std::io::stderr(), "I/O errors: points {points}, of which hit {faults}, lost 0");
     assert_eq!(points, faults, "every planned error must happen");
 }
 
@@ -436,7 +445,7 @@ fn a_full_disk_stops_the_store_with_full_and_loses_nothing() {
             panic!("full from change {change}: {why}");
         }
     }
-    println!("full disks: points {points}, opened while full refused {refused}, lost 0");
+    let _ = writeln!(std::io::stderr(), "full disks: points {points}, opened while full refused {refused}, lost 0");
     assert!(points > 100);
 }
 
@@ -521,7 +530,8 @@ fn faults_one_behind_the_other_lose_nothing() {
         }
     }
     let [power, once, lasting, full, sync] = served;
-    println!(
+    let _ = writeln!(
+        std::io::stderr(),
         "lives: {LIVES}, power cuts {power}, single errors {once}, lasting errors {lasting}, full disks {full}, \
          failed syncs {sync}, lost 0"
     );

@@ -1,6 +1,7 @@
 //! Real files: who may open them, what a stop leaves behind, what a flipped bit does.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -379,7 +380,7 @@ fn a_cut_or_foreign_file_is_called_damaged() {
                 assert!(!refused.is_temporary());
             }
             // Which is why the daemon lets a child do it.
-            Err(_) => println!("redb panics at wrong file {n}"),
+            Err(_) => drop(writeln!(std::io::stderr(), "redb panics at wrong file {n}")),
         }
     }
     fs::write(folder.path(), sound).expect("write");
@@ -464,7 +465,10 @@ fn a_flipped_bit_is_refused_or_harmless_and_never_read() {
         }
     }
     let [refused, harmless, panicked] = totals;
-    println!("flipped bits {FLIPS}: refused {refused}, in unused space {harmless}, panics {panicked}, wrong 0");
+    let _ = writeln!(
+        std::io::stderr(),
+        "flipped bits {FLIPS}: refused {refused}, in unused space {harmless}, panics {panicked}, wrong 0"
+    );
     assert_eq!(refused + harmless + panicked, FLIPS);
     assert!(refused > FLIPS / 4, "too few flips hit something");
 }
@@ -504,5 +508,5 @@ fn flip_bits_in_a_child() {
             Err(_) => panicked += 1,
         }
     }
-    println!("flips: {refused} {harmless} {panicked}");
+    let _ = writeln!(std::io::stderr(), "flips: {refused} {harmless} {panicked}");
 }

@@ -28,6 +28,7 @@ use crate::shell::daemon::CARRIERS;
 use crate::shell::demo_clock::DemoClock;
 use crate::shell::http::{self, Limits, Listener, Room, Turned};
 use crate::shell::public;
+use crate::shell::reports::Trouble;
 use crate::shell::submission_json;
 use crate::shell::writer::{self, State as WriterState, Writer};
 use crate::store::{Fault, Table};
@@ -65,6 +66,7 @@ impl Server {
             room: room.clone(),
             demo: DemoClock::new(clock, true),
             turned: Arc::default(),
+            report_trouble: Trouble::default(),
         };
         let (public, admin) = (public::router(writer.clone(), room), admin::router(admin, Guard::Peer));
         let mut server = Server::listen(public, admin, place.path("keeps.sock"))?;

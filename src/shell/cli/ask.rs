@@ -4,9 +4,11 @@ use std::io::{Read, Write};
 
 use serde_json::Value;
 
+use super::pages;
 use super::print::{self, LedgerFormat};
 use super::source::{self, segment};
 use super::{ConfigFile, Failure, Printing};
+use crate::shell::clock::Clock;
 use crate::shell::exit;
 
 /// Items asked for at once.
@@ -27,7 +29,10 @@ pub fn input(name: &str) -> Result<Vec<u8>, Failure> {
 }
 
 fn unknown(id: &str) -> Failure {
-    Failure::new(exit::NO, format!("nothing is known under `{id}`"))
+    let id = print::safe(id);
+    let looked = "it is no order number, request-id, transaction-id or gateway order number of any merchant account";
+    let hint = "ids are compared exactly, capitals too; `reconciled open` lists what is not settled";
+    Failure::new(exit::NO, format!("nothing is known under `{id}`: {looked}\n{hint}"))
 }
 
 pub fn submit(file: &ConfigFile, name: &str, printing: Printing) -> Result<u8, Failure> {
@@ -57,14 +62,14 @@ pub fn explain(file: &ConfigFile, id: &str, printing: Printing) -> Result<u8, Fa
 
 pub fn open(file: &ConfigFile, printing: Printing) -> Result<u8, Failure> {
     let mut rows = Vec::new();
-    pages(file, "/v1/open", 0, &mut |items| {
+    each_page(file, "/v1/open", 0, &mut |items| {
         rows.extend(items);
         Ok(())
     })?;
     if printing.json {
         print::json(&serde_json::json!({"items": rows, "next": null}));
     } else {
-        print::open(&rows);
+        pages::open(&rows, Clock::new().now().wall);
     }
     Ok(exit::OK)
 }
@@ -90,7 +95,22 @@ pub fn status(file: &ConfigFile, printing: Printing) -> Result<u8, Failure> {
     if printing.json {
         print::json(&found);
     } else {
-        print::fields(&found);
+        pages::status(&found);
+    }
+    Ok(exit::OK)
+}
+
+/// Alerts: those that fire, or all there ever were.
+pub fn alerts(file: &ConfigFile, has_all: bool, printing: Printing) -> Result<u8, Failure> {
+    let mut rows = Vec::new();
+    each_page(file, "/v1/alerts", 0, &mut |items| {
+        rows.extend(items.into_iter().filter(|alert| has_all || alert["status"] == "firing"));
+        Ok(())
+    })?;
+    if printing.json {
+        print::json(&serde_json::json!({"items": rows, "next": null}));
+    } else {
+        pages::alerts(&rows, has_all);
     }
     Ok(exit::OK)
 }
@@ -100,13 +120,15 @@ pub fn ledger(file: &ConfigFile, format: LedgerFormat, after: u64) -> Result<u8,
     let mut out = print::LedgerOut::new(format, std::io::BufWriter::new(out));
     let failed = |e: std::io::Error| Failure::new(exit::FAULT, format!("can't write the export: {e}"));
     out.begin().map_err(failed)?;
-    pages(file, "/v1/ledger", after, &mut |items| items.iter().try_for_each(|entry| out.entry(entry)).map_err(failed))?;
+    each_page(file, "/v1/ledger", after, &mut |items| {
+        items.iter().try_for_each(|entry| out.entry(entry)).map_err(failed)
+    })?;
     out.into_inner().and_then(|mut out| out.flush()).map_err(failed)?;
     Ok(exit::OK)
 }
 
 /// Reads a list to its end, page by page: from the daemon, or from one reading of the file.
-fn pages(
+fn each_page(
     file: &ConfigFile,
     path: &str,
     after: u64,
@@ -128,6 +150,7 @@ fn pages(
         loop {
             let page = match path {
                 "/v1/ledger" => engine.ledger(view, after, PAGE_ITEMS)?,
+                "/v1/alerts" => engine.alerts(view, after, PAGE_ITEMS, now)?,
                 _ => engine.open(view, after, PAGE_ITEMS, now)?,
             };
             let next = page.next;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{ConfigFile, Failure, Printing, print, source};
+use super::{ConfigFile, Failure, Printing, pages, print, source};
 use crate::engine::audit::rebuild as make_again;
 use crate::shell::admin::made_again;
 use crate::shell::clock::Clock;
@@ -25,8 +25,7 @@ pub fn check(file: &ConfigFile, printing: Printing) -> Result<u8, Failure> {
     if printing.json {
         print::json(&found);
     } else {
-        print::fields(&found);
-        print::line(if is_clean { "the books agree, and nothing is forgotten" } else { "the books do not agree" });
+        pages::check(&found, is_clean);
     }
     Ok(if is_clean { exit::OK } else { exit::NO })
 }
@@ -39,29 +38,38 @@ pub enum ReportFormat {
     Json,
 }
 
-/// Prints a past day's report, made again from the journal as it stood then.
+/// Prints a day's report: the written one made again from the journal as it stood then, or, where none
+/// is written yet, how the books stand now, marked as such.
 pub fn report(file: &ConfigFile, day: &str, format: ReportFormat, verify: bool) -> Result<u8, Failure> {
     let day: jiff::civil::Date =
         day.parse().map_err(|_| Failure::new(exit::USAGE, format!("`{day}` is not a day such as 2026-03-01")))?;
-    let found = source::read(file, &format!("/v1/report/{day}"), |engine, view, _| made_again(engine, view, day))?
-        .ok_or_else(|| Failure::new(exit::NO, format!("no report of {day} was written")))?;
+    let found =
+        source::read(file, &format!("/v1/report/{day}"), |engine, view, now| made_again(engine, view, day, now))?
+            .ok_or_else(|| Failure::new(exit::NO, format!("{day} lies in the future: there is nothing to report")))?;
+    let is_written = found["written"] == Value::Bool(true);
     let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
     let matches = found["matches"] == Value::Bool(true);
     if verify {
+        if !is_written {
+            return Err(Failure::new(exit::NO, format!("no report of {day} was written")));
+        }
         let verdict = if matches { "byte for byte what was written" } else { "not what was written" };
         print::line(&format!("{day} ({}): {verdict}, sha256 {}", text("status"), text("sha256")));
         return Ok(if matches { exit::OK } else { exit::NO });
     }
+    if !is_written && format != ReportFormat::Text {
+        eprintln!("not written: the report of {day} as the books stand now");
+    }
     match format {
-        ReportFormat::Text => text("text").lines().for_each(|line| print::line(&print::safe(line))),
-        ReportFormat::Csv => print!("{}", text("csv")),
+        ReportFormat::Text => pages::report(&found),
+        ReportFormat::Csv => print::text(&text("csv")),
         ReportFormat::Json => print::json(&found["report"]),
     }
     Ok(exit::OK)
 }
 
 /// Makes all projections again from the journal. The daemon must be stopped.
-pub fn rebuild(file: &ConfigFile) -> Result<u8, Failure> {
+pub fn rebuild(file: &ConfigFile, printing: Printing) -> Result<u8, Failure> {
     let config = config::load(&file.config, &Flags::default(), &Surroundings::of_this_process())?;
     let refused = |error: OpenError| {
         Failure::new(if error.is_temporary() { exit::TEMPORARY } else { exit::FAULT }, error.to_string())
@@ -77,7 +85,11 @@ pub fn rebuild(file: &ConfigFile) -> Result<u8, Failure> {
     let books = store.open(config.store.cache_mib, checked_at).map_err(refused)?;
     let changed = rebuild_books(&books).and_then(|changed| books.close().map(|()| changed));
     let changed = changed.map_err(|fault| Failure::new(exit::FAULT, fault.to_string()))?;
-    print::line(&format!("made again from the journal: {changed} rows changed"));
+    if printing.json {
+        print::json(&serde_json::json!({"rows_changed": changed}));
+    } else {
+        print::line(&format!("made again from the journal: {changed} rows changed"));
+    }
     Ok(exit::OK)
 }
 

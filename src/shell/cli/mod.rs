@@ -3,8 +3,12 @@
 
 mod ask;
 mod check;
+mod columns;
 mod decode;
+mod pages;
 mod print;
+mod screen;
+mod settings;
 mod source;
 
 use std::ffi::OsString;
@@ -13,6 +17,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::clock::Clock;
 use super::config::{self, Flags, Surroundings};
 use super::{bench, daemon, demo, exit, opening, sandbox};
 
@@ -97,6 +102,16 @@ enum Command {
         #[command(flatten)]
         printing: Printing,
     },
+    /// List the alerts that fire, oldest first.
+    Alerts {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Those that are over too.
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        printing: Printing,
+    },
     /// Prove that nothing is forgotten and that the journal and the books agree.
     Check {
         #[command(flatten)]
@@ -104,7 +119,8 @@ enum Command {
         #[command(flatten)]
         printing: Printing,
     },
-    /// Print the report of a past business day, made again from the journal as it stood then.
+    /// Print the report of a business day, made again from the journal as it stood when it was written;
+    /// of a day whose report is not written yet, as of now.
     Report {
         #[command(flatten)]
         file: ConfigFile,
@@ -112,6 +128,9 @@ enum Command {
         day: String,
         #[arg(long, value_enum, default_value = "text")]
         format: check::ReportFormat,
+        /// The same as --format json.
+        #[arg(long, conflicts_with = "format")]
+        json: bool,
         /// Only tell whether it is byte for byte what was written.
         #[arg(long)]
         verify: bool,
@@ -120,6 +139,8 @@ enum Command {
     Rebuild {
         #[command(flatten)]
         file: ConfigFile,
+        #[command(flatten)]
+        printing: Printing,
     },
     /// The reconciled order ledger.
     #[command(subcommand)]
@@ -144,7 +165,7 @@ enum Command {
         #[arg(long, default_value = sandbox::init::SANDBOX_ADDRESS, value_name = "ADDR")]
         listen: SocketAddr,
         /// The daemon's configuration, whose accounts and secrets it takes over [default: reconciled.toml or
-        /// config/reconciled.toml].
+        /// config/reconciled.toml here, else the accounts of the example that comes with the program].
         #[arg(long, env = "RECONCILED_CONFIG", value_name = "FILE")]
         config: Option<PathBuf>,
         /// Where notifications go [default: where the configuration says the daemon listens].
@@ -188,6 +209,9 @@ enum Ledger {
         file: ConfigFile,
         #[arg(long, value_enum, default_value = "csv")]
         format: print::LedgerFormat,
+        /// The same as --format jsonl.
+        #[arg(long, conflicts_with = "format")]
+        json: bool,
         /// Only entries behind this sequence number.
         #[arg(long, default_value_t = 0, value_name = "SEQ")]
         after: u64,
@@ -196,10 +220,12 @@ enum Ledger {
 
 #[derive(Subcommand)]
 enum Config {
-    /// Check the configuration as `serve` would, and open nothing.
+    /// Check the configuration as `serve` would, tell what was understood, and open nothing.
     Check {
         #[command(flatten)]
         file: ConfigFile,
+        #[command(flatten)]
+        printing: Printing,
     },
 }
 
@@ -251,13 +277,24 @@ fn command(command: Command) -> Result<u8, Failure> {
         Command::Open { file, printing } => ask::open(&file, printing),
         Command::Retrieve { file, id, printing } => ask::retrieve(&file, &id, printing),
         Command::Status { file, printing } => ask::status(&file, printing),
+        Command::Alerts { file, all, printing } => ask::alerts(&file, all, printing),
         Command::Check { file, printing } => check::check(&file, printing),
-        Command::Report { file, day, format, verify } => check::report(&file, &day, format, verify),
-        Command::Rebuild { file } => check::rebuild(&file),
-        Command::Ledger(Ledger::Export { file, format, after }) => ask::ledger(&file, format, after),
-        Command::Config(Config::Check { file }) => {
+        Command::Report { file, day, format, json, verify } => {
+            let format = if json { check::ReportFormat::Json } else { format };
+            check::report(&file, &day, format, verify)
+        }
+        Command::Rebuild { file, printing } => check::rebuild(&file, printing),
+        Command::Ledger(Ledger::Export { file, format, json, after }) => {
+            ask::ledger(&file, if json { print::LedgerFormat::Jsonl } else { format }, after)
+        }
+        Command::Config(Config::Check { file, printing }) => {
             let config = config::load(&file.config, &Flags::default(), &Surroundings::of_this_process())?;
-            print::config(&config);
+            let now = Clock::new().now().wall;
+            if printing.json {
+                print::json(&settings::json(&config, now));
+            } else {
+                settings::text(&config, now);
+            }
             Ok(exit::OK)
         }
         Command::Decode(decode) => decode::run(&decode),

@@ -1,15 +1,14 @@
-//! Answers for people: tables and lines. Texts that came from outside are shown without the characters
+//! Answers for people and machines, line by line. Texts that came from outside are shown without the characters
 //! that could move a terminal's cursor or reorder a line.
 
 use std::io::{self, Write};
 
 use clap::ValueEnum;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{ContentArrangement, Table};
 use serde_json::Value;
 
+use super::columns::hung;
+use super::screen;
 use crate::engine::explain;
-use crate::shell::config::Config;
 
 pub fn json(value: &Value) {
     line(&serde_json::to_string_pretty(value).unwrap_or_default());
@@ -18,6 +17,11 @@ pub fn json(value: &Value) {
 /// A closed pipe (`| head`) is no failure of ours.
 pub fn line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// Text that has its own line ends.
+pub fn text(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
 }
 
 /// One value as plain text; nothing for null.
@@ -41,102 +45,15 @@ fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header.iter().copied());
-    table
-}
-
-pub fn open(rows: &[Value]) {
-    if rows.is_empty() {
-        line("nothing is open");
-        return;
-    }
-    let mut out = table(&["merchant", "order", "request-id", "state", "amount", "next look", "reason"]);
-    for row in rows {
-        let amount = format!("{} {}", plain(&row["amount"]), plain(&row["currency"]));
-        out.add_row([
-            plain(&row["merchant"]),
-            plain(&row["order_number"]),
-            plain(&row["request_id"]),
-            plain(&row["state"]),
-            amount,
-            plain(&row["next_look_at"]),
-            plain(&row["reason"]),
-        ]);
-    }
-    line(&out.to_string());
-    line(&format!("{} open", rows.len()));
-}
-
-/// Names and values, one a line; what lies deeper is indented.
-pub fn fields(value: &Value) {
-    write_fields(value, 0);
-}
-
-fn write_fields(value: &Value, depth: usize) {
-    let indent = "  ".repeat(depth);
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                let label = name.replace('_', " ");
-                match value {
-                    Value::Object(inner) if !inner.is_empty() => {
-                        line(&format!("{indent}{label}:"));
-                        write_fields(value, depth + 1);
-                    }
-                    Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
-                        line(&format!("{indent}{label}:"));
-                        items.iter().for_each(|item| write_item(item, depth + 1));
-                    }
-                    Value::Null => {}
-                    _ => line(&format!("{indent}{label}: {}", plain(value))),
-                }
-            }
-        }
-        Value::Array(items) => items.iter().for_each(|item| write_item(item, depth)),
-        other => line(&format!("{indent}{}", plain(other))),
-    }
-}
-
-/// One item of a list: on one line where all of it is plain, indented where it is not.
-fn write_item(item: &Value, depth: usize) {
-    let indent = "  ".repeat(depth);
-    match item {
-        Value::Object(fields) if fields.values().all(|value| !value.is_object()) => {
-            let parts = fields.iter().filter(|(_, value)| !value.is_null());
-            let parts = parts.map(|(name, value)| format!("{} {}", name.replace('_', " "), plain(value)));
-            line(&format!("{indent}- {}", parts.collect::<Vec<_>>().join(" · ")));
-        }
-        Value::Object(_) => {
-            line(&format!("{indent}-"));
-            write_fields(item, depth + 1);
-        }
-        other => line(&format!("{indent}- {}", plain(other))),
-    }
-}
-
 /// What `explain` found, in the engine's own sentences.
 pub fn explanation(found: &Value) {
     let stories = found["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-    explain::text(stories).lines().for_each(|sentence| line(&safe(sentence)));
-}
-
-pub fn config(config: &Config) {
-    let mut out = table(&["merchant", "dialect", "gateway", "requests/s", "lanes"]);
-    for (name, account) in &config.policy.accounts {
-        let Some(gateway) = config.gateways.get(name) else { continue };
-        out.add_row([
-            name.to_string(),
-            account.dialect().name().to_owned(),
-            gateway.base_url.to_string(),
-            gateway.requests_per_second_max.to_string(),
-            gateway.lanes_max.to_string(),
-        ]);
+    for sentence in explain::text(stories).lines().map(safe) {
+        match screen::width() {
+            Some(width) => hung(&sentence, width).iter().for_each(|part| line(part)),
+            None => line(&sentence),
+        }
     }
-    line(&out.to_string());
-    line(&format!("{} is good", config.file.display()));
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -39,14 +39,17 @@ pub fn write_configuration(dir: &Path, addresses: &init::Addresses) -> anyhow::R
 
 /// Runs the sandbox until it is told to stop.
 pub async fn run(options: &Options) -> anyhow::Result<()> {
-    let file = match &options.config {
-        Some(file) => file.clone(),
-        None => usual_file().context(
-            "no configuration here: name one with --config, or write one with `reconciled sandbox --init DIR`",
-        )?,
+    let example = tempfile::tempdir().context("can't make a temporary folder")?;
+    let file = match options.config.clone().or_else(usual_file) {
+        Some(file) => file,
+        None => {
+            println!("no configuration here: playing for the example that comes with the program");
+            init::write_example(example.path())?
+        }
     };
     let config = config::load(&file, &Flags::default(), &Surroundings::of_this_process())
         .map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    drop(example);
     let notify = options.notify.clone().unwrap_or_else(|| config.listen.public.to_string());
     let shops = init::shops(&config, &notify);
     anyhow::ensure!(!shops.is_empty(), "`{}` has no merchant account with a secret_file", file.display());
@@ -55,6 +58,11 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     println!("the sandbox gateway listens on http://{address}");
     for shop in &shops {
         println!("  {:<9} {:<20} notifies {}", shop.account.dialect().name(), shop.account.name, shop.notify_url);
+    }
+    for (name, gateway) in &config.gateways {
+        if gateway.base_url.port_or_known_default() != Some(address.port()) {
+            println!("  note: base_url of {name} is {}, and this sandbox is elsewhere", gateway.base_url);
+        }
     }
     println!("make a payment: POST http://{address}/control/payments (docs/sandbox.md)");
     let sandbox = Sandbox::new(Gateway::new(options.seed, shops), Clock::new());

@@ -60,6 +60,28 @@ pub fn init(dir: &Path, addresses: &Addresses) -> Result<PathBuf, NotWritten> {
     Ok(file)
 }
 
+/// The repository's example and its secrets, which are no secrets.
+const EXAMPLE: [(&str, &str); 5] = [
+    (FILE, include_str!("../../../config/reconciled.toml")),
+    ("secrets/shop-at.password", include_str!("../../../config/secrets/shop-at.password")),
+    ("secrets/shop-at.secret", include_str!("../../../config/secrets/shop-at.secret")),
+    ("secrets/shop-eu.password", include_str!("../../../config/secrets/shop-eu.password")),
+    ("secrets/shop-eu.secret", include_str!("../../../config/secrets/shop-eu.secret")),
+];
+
+/// Writes the example configuration as it is, for a sandbox that plays its gateways wherever it is
+/// started. Returns the configuration's path.
+pub fn write_example(dir: &Path) -> Result<PathBuf, NotWritten> {
+    let secrets = dir.join("secrets");
+    let failed = |path: &Path, why| NotWritten::File { path: path.to_owned(), why };
+    DirBuilder::new().recursive(true).mode(0o700).create(&secrets).map_err(|why| failed(&secrets, why))?;
+    for (name, text) in EXAMPLE {
+        let path = dir.join(name);
+        write_new(&path, text).map_err(|why| failed(&path, why))?;
+    }
+    Ok(dir.join(FILE))
+}
+
 fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())?;
@@ -153,6 +175,19 @@ mod tests {
 
     use super::*;
     use crate::shell::config::{Flags, Surroundings, load};
+
+    #[test]
+    fn the_example_is_played_for_wherever_the_sandbox_starts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = write_example(folder.path()).expect("written");
+        let config = load(&config, &Flags::default(), &Surroundings::default()).expect("loads");
+        let names: Vec<_> = shops(&config, PUBLIC_ADDRESS).iter().map(|shop| shop.account.name.to_string()).collect();
+        assert_eq!(names, ["shop-at", "shop-eu"]);
+        assert_eq!(config.listen.public.to_string(), PUBLIC_ADDRESS);
+        for gateway in config.gateways.values() {
+            assert_eq!(gateway.base_url.as_str(), format!("http://{SANDBOX_ADDRESS}/"));
+        }
+    }
 
     #[test]
     fn what_init_writes_is_a_configuration_that_loads() {

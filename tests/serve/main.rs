@@ -1,126 +1,17 @@
 //! The real process: started, asked, killed and started again.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+mod disk;
+mod load;
+mod night;
+mod shop;
+
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// Far longer than any start or answer takes; only something stuck meets it.
-const STUCK: Duration = Duration::from_secs(60);
-
-struct Shop {
-    folder: tempfile::TempDir,
-}
-
-struct Daemon {
-    child: Child,
-    public: String,
-}
-
-impl Shop {
-    /// A folder with the repository's example, on ports of its own.
-    fn new() -> Shop {
-        let folder = tempfile::tempdir().expect("a folder");
-        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
-        let text = std::fs::read_to_string(example.join("reconciled.toml")).expect("the example");
-        let text = text.replace("127.0.0.1:8080\"", "127.0.0.1:0\"").replace("127.0.0.1:8090", "127.0.0.1:9");
-        std::fs::write(folder.path().join("reconciled.toml"), text).expect("written");
-        std::fs::create_dir(folder.path().join("secrets")).expect("made");
-        for entry in std::fs::read_dir(example.join("secrets")).expect("the example's secrets") {
-            let entry = entry.expect("an entry");
-            std::fs::copy(entry.path(), folder.path().join("secrets").join(entry.file_name())).expect("copied");
-        }
-        Shop { folder }
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_reconciled"));
-        command.args(arguments).arg("--config").arg(self.folder.path().join("reconciled.toml"));
-        command.stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().expect("it runs")
-    }
-
-    fn start(&self) -> Daemon {
-        let ready = self.folder.path().join("ready.json");
-        let _ = std::fs::remove_file(&ready);
-        let log =
-            std::fs::File::options().create(true).append(true).open(self.folder.path().join("log")).expect("a log");
-        let mut child =
-            self.command(&["serve"]).arg("--ready-file").arg(&ready).stderr(log).spawn().expect("the daemon starts");
-        for _ in 0..STUCK.as_millis() / 20 {
-            if let Ok(text) = std::fs::read_to_string(&ready) {
-                let addresses: Value = serde_json::from_str(&text).expect("the ready file is whole");
-                return Daemon { child, public: addresses["public"].as_str().expect("an address").to_owned() };
-            }
-            if let Some(ended) = child.try_wait().expect("a child") {
-                let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-                panic!("the daemon ended by itself: {ended}\n{log}");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("the daemon was never ready");
-    }
-
-    /// Asks the admin socket.
-    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
-        let stream = UnixStream::connect(self.folder.path().join("data/admin.sock")).expect("the admin socket");
-        stream.set_read_timeout(Some(STUCK)).expect("a time-out");
-        let (status, body) = talk(stream, method, path, body);
-        (status, serde_json::from_str(&body).expect("JSON"))
-    }
-
-    fn submit(&self, request_id: &str, amount: &str) -> (u16, Value) {
-        let body = json!({"merchant": "shop-eu", "request_id": request_id, "order_number": "o-1",
-            "transaction_type": "debit", "amount": amount, "currency": "EUR", "payment_method": "creditcard"});
-        self.ask("POST", "/v1/submissions", &body.to_string())
-    }
-}
-
-impl Daemon {
-    fn notify(&self, path: &str, body: &str) -> (u16, String) {
-        let stream = TcpStream::connect(&self.public).expect("the public listener");
-        stream.set_read_timeout(Some(STUCK)).expect("a time-out");
-        talk(stream, "POST", path, body)
-    }
-
-    fn kill(mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("gone");
-    }
-
-    /// SIGTERM; returns the exit code.
-    fn stop(mut self) -> Option<i32> {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
-        self.child.wait().expect("gone").code()
-    }
-}
-
-fn talk(mut stream: impl Read + Write, method: &str, path: &str, body: &str) -> (u16, String) {
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).expect("sent");
-    stream.write_all(body.as_bytes()).expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("answered");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    (status, body.to_owned())
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use shop::{STUCK, Shop, text};
 
 #[test]
 fn what_was_acknowledged_is_there_after_a_kill_and_the_books_agree() {
