@@ -251,6 +251,14 @@ impl Parts {
         if state.wait_for(|state| *state == State::Open).await.is_err() {
             std::future::pending::<()>().await;
         }
+        let missing = self.writer.read(|engine, view, _| engine.missing_accounts(view)).await??;
+        if !missing.is_empty() {
+            let names = missing.join("], [merchants.");
+            error!(
+                "the store has payments of accounts that the configuration does not name: put [merchants.{names}] back"
+            );
+            return Ok(exit::CONFIG);
+        }
         let mut askers = std::collections::BTreeMap::new();
         for (name, account) in &config.policy.accounts {
             if let Some(gateway) = config.gateways.get(name) {

@@ -165,7 +165,7 @@ impl Embedded {
     /// second commit, and the commit that failed may turn out to have been kept.
     pub fn commit(&self, commit: Commit) -> Result<(), Fault> {
         #[cfg(planted)]
-        let (commit, second) = crate::planted::cut(commit);
+        let (commit, second) = super::cut::cut(commit);
         #[cfg(planted)]
         if let Some(second) = second {
             self.apply(commit)?;

@@ -13,6 +13,8 @@ pub mod open_error;
 mod disk;
 mod site;
 mod lock;
+#[cfg(planted)]
+mod cut;
 pub mod embedded;
 pub mod file;
 pub mod check;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::daemon::Life;
 use crate::load::Acknowledged;
@@ -125,6 +126,13 @@ impl Books {
 /// An object of texts with each text replaced by its SHA-256.
 fn digests(fields: &Value) -> Value {
     let Some(fields) = fields.as_object() else { return Value::Null };
-    let digest = |value: &Value| reconciled::engine::digest(value.as_str().expect("text").as_bytes());
-    fields.iter().map(|(name, value)| (name.clone(), digest(value).into())).collect()
+    let digest = |value: &Value| -> String {
+        let bytes = Sha256::digest(value.as_str().expect("text").as_bytes());
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    fields
+        .iter()
+        .map(|(name, value)| (name.clone(), Value::String(digest(value))))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
