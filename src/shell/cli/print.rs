@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::columns::hung;
 use super::screen;
+use crate::core::ledger;
 use crate::engine::explain;
+use crate::words::money::parse_decimal;
 
 pub fn json(value: &Value) {
     line(&serde_json::to_string_pretty(value).unwrap_or_default());
@@ -63,22 +65,6 @@ pub enum LedgerFormat {
     Jsonl,
 }
 
-/// The columns of the export, in order.
-const LEDGER_COLUMNS: [&str; 12] = [
-    "seq",
-    "merchant",
-    "order_number",
-    "request_id",
-    "transaction_id",
-    "kind",
-    "amount",
-    "currency",
-    "occurred_at",
-    "learnt_at",
-    "evidence",
-    "reverses",
-];
-
 pub struct LedgerOut<W: Write> {
     kind: Kind<W>,
 }
@@ -100,7 +86,7 @@ impl<W: Write> LedgerOut<W> {
     /// The header, where the format has one.
     pub fn begin(&mut self) -> io::Result<()> {
         match &mut self.kind {
-            Kind::Csv(out) => out.write_record(LEDGER_COLUMNS).map_err(io::Error::other),
+            Kind::Csv(out) => out.write_record(ledger::COLUMNS).map_err(io::Error::other),
             Kind::Jsonl(_) => Ok(()),
         }
     }
@@ -108,12 +94,12 @@ impl<W: Write> LedgerOut<W> {
     pub fn entry(&mut self, entry: &Value) -> io::Result<()> {
         match &mut self.kind {
             Kind::Csv(out) => {
-                let cells = LEDGER_COLUMNS.map(|column| cell(&entry[column]));
+                let cells = ledger::COLUMNS.map(|column| cell(&entry[column]));
                 out.write_record(cells).map_err(io::Error::other)
             }
             Kind::Jsonl(out) => {
                 // Written by hand, because the columns have an order.
-                let pairs = LEDGER_COLUMNS.map(|column| format!("{}:{}", Value::from(column), entry[column]));
+                let pairs = ledger::COLUMNS.map(|column| format!("{}:{}", Value::from(column), entry[column]));
                 writeln!(out, "{{{}}}", pairs.join(","))
             }
         }
@@ -130,11 +116,7 @@ impl<W: Write> LedgerOut<W> {
 /// A cell that no spreadsheet takes for a formula. Amounts stay numbers.
 fn cell(value: &Value) -> String {
     let text = plain(value);
-    let is_number = crate::words::money::parse_decimal(&text).is_ok();
-    match text.chars().next() {
-        Some('=' | '+' | '-' | '@') if !is_number => format!("'{text}"),
-        _ => text,
-    }
+    if parse_decimal(&text).is_ok() { text } else { ledger::harmless(&text) }
 }
 
 #[cfg(test)]
