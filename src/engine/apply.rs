@@ -494,7 +494,8 @@ fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answers: &[Answe
         let mut speaks_of_asked = answer.transactions.is_empty();
         for transaction in &answer.transactions {
             let target = target(draft, turn.policy, account, &asked, answer, transaction)?;
-            speaks_of_asked |= target == Some(number);
+            let names_asked = transaction.request_id.as_deref() == Some(asked.request_id.as_str());
+            speaks_of_asked |= target == Some(number) || (names_asked && target.is_some());
             let transaction = transaction.clone();
             match target {
                 Some(to) if to == number => {

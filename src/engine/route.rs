@@ -31,7 +31,7 @@ pub fn names_our_account(policy: &Policy, account: &Account, transaction: &Trans
 }
 
 /// The payment a transaction belongs to, if it is one we know. A child of transactions we know belongs
-/// to the root of their family.
+/// to the root of their family: also one that was heard of before them, under a request-id nobody submitted.
 pub fn route(
     view: &dyn View,
     policy: &Policy,
@@ -39,10 +39,14 @@ pub fn route(
     transaction: &Transaction,
 ) -> Result<Option<PaymentNumber>, Fault> {
     let merchants: Vec<&MerchantName> = family(policy, account).iter().map(|a| &a.name).collect();
+    let mut orphan = None;
     if let Some(request_id) = transaction.request_id.as_deref() {
         for merchant in &merchants {
             if let Some(number) = books::by_request(view, merchant, request_id)? {
-                return Ok(Some(number));
+                if !books::payment_at(view, number)?.is_orphan() {
+                    return Ok(Some(number));
+                }
+                orphan = Some(number);
             }
         }
         if let Some(bare) = strip_suffix(request_id) {
@@ -55,7 +59,7 @@ pub fn route(
     }
     if let Some(id) = transaction.transaction_id.as_deref() {
         for merchant in &merchants {
-            if let Some(number) = books::by_transaction(view, merchant, id)? {
+            if let Some(number) = books::by_transaction(view, merchant, id)?.filter(|number| orphan != Some(*number)) {
                 return Ok(Some(number));
             }
         }
@@ -64,9 +68,12 @@ pub fn route(
         for merchant in &merchants {
             if let Some(number) = books::by_transaction(view, merchant, id)? {
                 let related = books::payment_at(view, number)?;
+                if orphan.is_some() && related.is_orphan() {
+                    continue;
+                }
                 return Ok(Some(related.root.unwrap_or(number)));
             }
         }
     }
-    Ok(None)
+    Ok(orphan)
 }

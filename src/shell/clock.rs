@@ -9,7 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::store::{Fault, Table, View};
-use crate::words::time::{Now, SignedDuration, Timestamp, later};
+use crate::words::time::{Now, SignedDuration, Timestamp, days, later};
+
+/// A machine was never off for longer than this. A wall clock that says so across a reboot was years behind
+/// before it, as one without a battery is: believed, it would end every window and look of every payment at once.
+pub const OFF_MAX: SignedDuration = days(400);
 
 /// Row of `Table::Meta` that carries the clock across restarts; written with every commit.
 pub const CLOCK_KEY: &[u8] = b"clock";
@@ -42,6 +46,12 @@ pub fn is_demo(view: &dyn View) -> Result<bool, Fault> {
     Ok(view.get(Table::Meta, DEMO_KEY)?.is_some())
 }
 
+/// How long a machine was off by its wall clock, before and after; zero where that can't be believed.
+pub fn off_for(before: Timestamp, after: Timestamp) -> SignedDuration {
+    let elapsed = after.duration_since(before);
+    if elapsed.is_negative() || elapsed > OFF_MAX { SignedDuration::ZERO } else { elapsed }
+}
+
 /// What the machine's clocks say.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Machine {
@@ -72,7 +82,8 @@ struct Anchor {
 
 impl Anchor {
     /// Goes on where the store left off. In the same boot the elapsed boot-time counts; across a
-    /// reboot only the wall clock knows, and it is not believed where it says time ran backwards.
+    /// reboot only the wall clock knows, and it is not believed where it says that time ran backwards
+    /// or that more than [`OFF_MAX`] went by.
     fn after(stored: Option<&Stored>, machine: &Machine) -> Anchor {
         let steady = match stored {
             None => machine.wall,
@@ -80,10 +91,7 @@ impl Anchor {
                 let elapsed = machine.boottime - SignedDuration::from_millis(stored.boottime_ms);
                 later(stored.steady, elapsed.max(SignedDuration::ZERO))
             }
-            Some(stored) => {
-                let elapsed = machine.wall.duration_since(stored.wall);
-                later(stored.steady, elapsed.max(SignedDuration::ZERO))
-            }
+            Some(stored) => later(stored.steady, off_for(stored.wall, machine.wall)),
         };
         Anchor { now: Now { wall: machine.wall, steady }, boottime: machine.boottime, scale: None }
     }
@@ -209,10 +217,13 @@ mod tests {
     }
 
     #[test]
-    fn across_a_reboot_the_wall_clock_counts_but_never_backwards() {
+    fn across_a_reboot_the_wall_clock_counts_but_never_backwards_nor_by_years() {
         let steady = |wall| Anchor::after(Some(&stored()), &machine(wall, minutes(1), "b")).now.steady;
         assert_eq!(steady("2026-03-03T12:00:00Z"), later(stored().steady, days(2)));
         assert_eq!(steady("1970-01-01T00:00:00Z"), stored().steady);
+        let set_right = Stored { wall: at("1970-01-01T00:10:00Z"), ..stored() };
+        let anchor = Anchor::after(Some(&set_right), &machine("2026-03-01T12:00:00Z", minutes(1), "b"));
+        assert_eq!(anchor.now.steady, stored().steady, "56 years behind and set right is not 56 years off");
     }
 
     #[test]

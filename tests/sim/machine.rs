@@ -1,6 +1,6 @@
 //! The machine the daemon runs on: its disk, its clocks, and what a crash does to both.
 
-use reconciled::shell::clock::Stored;
+use reconciled::shell::clock::{Stored, off_for};
 use reconciled::store::Fault;
 use reconciled::words::time::{Now, SignedDuration, Timestamp, days, later};
 
@@ -68,7 +68,7 @@ impl Machine {
             later(stored.steady, boottime - SignedDuration::from_millis(stored.boottime_ms))
         } else {
             let wall = later(self.t, self.wall_offset);
-            later(stored.steady, wall.duration_since(stored.wall).max(SignedDuration::ZERO))
+            later(stored.steady, off_for(stored.wall, wall))
         };
         self.steady_behind = self.t.duration_since(steady);
     }

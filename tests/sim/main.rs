@@ -21,6 +21,7 @@ mod world;
 #[cfg(planted)]
 mod planted;
 
+use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -123,11 +124,16 @@ fn summed(played: &[Played]) -> Tally {
     all
 }
 
+/// Straight to the standard error, so that a plain `cargo test` shows it as well.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 fn print(played: &[Played], started: Instant) {
     let sum = |of: fn(&Played) -> u64| played.iter().map(of).sum::<u64>();
     let days: i64 = played.iter().map(|p| p.setting.days).sum();
     let long = played.iter().filter(|p| p.setting.days >= LONG_DAYS).count();
-    println!(
+    tell(&format!(
         "simulation: {} seeds ({long} of {LONG_DAYS} days), {days} days, {} orders, {} lives of the daemon, {} commits, \
          {} journal records, {} ledger entries, {:.0} s",
         played.len(),
@@ -137,10 +143,10 @@ fn print(played: &[Played], started: Instant) {
         sum(|p| p.records),
         sum(|p| p.entries),
         started.elapsed().as_secs_f64()
-    );
+    ));
     let all = summed(played);
     for class in Class::ALL {
-        println!("  {:>9} {class:?}", all.hits(class));
+        tell(&format!("  {:>9} {class:?}", all.hits(class)));
     }
 }
 
@@ -158,6 +164,8 @@ fn five_hundred_seeds_find_nothing() {
     print(&played, started);
     assert_clean(&played);
     let orders: usize = played.iter().map(|p| p.orders).sum();
+    let findings: usize = played.iter().map(|p| p.findings.len()).sum();
+    tell(&format!("simulation: {findings} findings in {} seeds", played.len()));
     assert!(orders >= 200 * seeds.len(), "{orders} orders are too few");
     let all = summed(&played);
     let rare: Vec<Class> = Class::ALL.into_iter().filter(|class| all.hits(*class) < HITS_MIN).collect();

@@ -220,11 +220,11 @@ impl World {
             self.schedule(at, Event::Order(n));
         }
         let timed = [
-            (Class::PowerCut, 14),
+            (Class::PowerCut, 22),
             (Class::Kill, 6),
-            (Class::IoErrorOnce, 14),
+            (Class::IoErrorOnce, 22),
             (Class::IoErrorSticky, 14),
-            (Class::SyncFailed, 14),
+            (Class::SyncFailed, 20),
             (Class::DiskFull, 14),
         ];
         for (class, most) in timed {
@@ -237,12 +237,12 @@ impl World {
             let at = self.some_time(start, span);
             self.schedule(at, Event::Jump);
         }
-        for _ in 0..self.times(Class::Suspend, 12) {
+        for _ in 0..self.times(Class::Suspend, 14) {
             let at = self.some_time(start, span);
             let length = self.prng.between(minutes(1), hours(3));
             self.schedule(at, Event::Suspend(length));
         }
-        for _ in 0..self.times(Class::ReplayedNotification, 40) {
+        for _ in 0..self.times(Class::ReplayedNotification, 60) {
             let at = self.some_time(start, span);
             self.schedule(at, Event::Forge);
         }

@@ -63,6 +63,23 @@ fn a_capture_found_with_its_hold_in_one_look_raises_the_hold() {
 }
 
 #[test]
+fn a_capture_made_by_staff_and_heard_of_before_its_hold_is_given_to_the_hold() {
+    let mut world = World::new();
+    held(&mut world);
+    let capture = child("tc", "c1", "capture-authorization", "20", "ta");
+    world.hear("signed", &signed(&capture));
+    let hold = transaction("ta", "a1", "authorization", "success", "20");
+    world.hear("signed", &signed(&hold));
+    assert_eq!(world.state("signed", "a1"), "reserved", "nothing ties the capture to it yet");
+    let look = world.next_look();
+    assert_eq!(look.request_id.as_str(), "c1");
+    world.answer(&look, Outcome::Found, vec![capture]);
+    assert_eq!(world.state("signed", "a1"), "paid");
+    assert_eq!(world.ledger(), ["reserved 20.00 EUR", "in 20.00 EUR"]);
+    world.prove();
+}
+
+#[test]
 fn a_disagreement_of_a_family_is_counted_once_and_ends() {
     let mut world = World::new();
     held(&mut world);
