@@ -258,7 +258,7 @@ fn notified(draft: &mut Draft, turn: Turn, notified: &Notified) -> Result<(), Fa
         && !is_repeat
         && let Some(gateway) = &notified.gateway_order_number
     {
-        news = bind(draft, &mut payment, gateway, now)?;
+        news = bind(draft, turn, &mut payment, gateway)?;
     }
     let order_is_ours = notified.gateway_order_number.is_none()
         || payment.gateway_order_number == notified.gateway_order_number
@@ -297,10 +297,23 @@ fn notified(draft: &mut Draft, turn: Turn, notified: &Notified) -> Result<(), Fa
 
 /// Ties a gateway order number to a payment. One bound to another payment is refused; a second one
 /// under the same own id is looked at before anything is booked.
-fn bind(draft: &mut Draft, payment: &mut Payment, gateway: &GatewayOrderNumber, now: Now) -> Result<News, Fault> {
-    if let Some(owner) = books::by_gateway_order(draft, &payment.merchant, gateway.as_str())?
-        && owner != payment.number
-    {
+///
+/// A genuine digest stays right when an own id is cut short and the rest moved into the free text
+/// behind it (checkout-signatures C4): such a message makes an orphan, which must not keep the number
+/// from the payment the shop did submit.
+fn bind(draft: &mut Draft, turn: Turn, payment: &mut Payment, gateway: &GatewayOrderNumber) -> Result<News, Fault> {
+    let now = turn.now;
+    let owner = match books::by_gateway_order(draft, &payment.merchant, gateway.as_str())? {
+        Some(owner) if owner != payment.number => Some(books::payment_at(draft, owner)?),
+        _ => None,
+    };
+    if let Some(mut orphan) = owner.clone().filter(|owner| owner.is_orphan() && !payment.is_orphan()) {
+        orphan.gateway_order_number = orphan.gateway_order_number.filter(|held| held != gateway);
+        orphan.second_orders.retain(|held| held != gateway);
+        settle::clear_orphan(draft, turn, &mut orphan)?;
+        settle::replan(draft, turn, orphan)?;
+        books::index_gateway_order(draft, &payment.merchant, gateway, payment.number);
+    } else if let Some(owner) = owner.map(|owner| owner.number) {
         let what =
             format!("a verified message gives it gateway order number {gateway}, which belongs to payment {owner}");
         return Ok(News::Event(Code::OrderNumberTaken, what, None));

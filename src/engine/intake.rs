@@ -79,6 +79,7 @@ impl Engine {
         if let Some(gateway) = &submission.gateway_order_number
             && let Some(owner) = books::by_gateway_order(draft, &merchant, gateway.as_str())?
             && Some(owner) != found
+            && !books::payment_at(draft, owner)?.is_orphan()
         {
             let error = format!("gateway order number {gateway} belongs to another request");
             let hint = "each payment needs its own number from generateOrderNumber";

@@ -816,3 +816,16 @@ fn a_deaf_interval_with_many_open_payments_is_swept_block_by_block() {
     assert_eq!(swept(&world), [2_000, 2_000, 500]);
     world.prove();
 }
+
+#[test]
+fn a_cut_own_id_does_not_keep_the_order_number_from_its_payment() {
+    let mut world = World::new();
+    world.submit("md5", "c10", "5");
+    // The digest is genuine: the list has no borders, and the id's last letter moved into the next text.
+    world.hear("md5", &confirmation("SUCCESS", "c1", "7000010", "5", Scheme::Md5));
+    world.hear("md5", &confirmation("SUCCESS", "c10", "7000010", "5", Scheme::Md5));
+    let look = world.due().into_iter().find(|look| look.request_id.as_str() == "c10").expect("it is asked about");
+    world.answer(&look, Outcome::Found, details("7000010", "REFUNDABLE", &[("7000010", "payment_closed", "5")]));
+    assert_eq!(world.state("md5", "c10"), "paid");
+    world.prove();
+}
