@@ -41,13 +41,7 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
         Event::Submitted { number, submission, was_announced } => {
             submitted(draft, turn, *number, submission, *was_announced)
         }
-        Event::Amended { number, gateway_order_number } => change(draft, turn, *number, |payment| {
-            told_order(payment, gateway_order_number);
-            if let Some(submission) = &mut payment.submission {
-                submission.gateway_order_number = Some(gateway_order_number.clone());
-            }
-            News::None
-        }),
+        Event::Amended { number, gateway_order_number } => amended(draft, turn, *number, gateway_order_number),
         Event::Conflicted { number, field, offered } => change(draft, turn, *number, |_| {
             News::Event(Code::SubmissionConflict, format!("submitted again with another {field}: {offered}"), None)
         }),
@@ -149,6 +143,7 @@ fn submitted(
         told_order(&mut payment, gateway);
     }
     payment.submission = Some(submission.clone());
+    claim_named(draft, turn, &mut payment)?;
     if was_announced {
         payment.watch.look_soon(
             now.steady,
@@ -161,6 +156,16 @@ fn submitted(
     if let Some(parent) = &submission.parent_transaction_id {
         link(draft, &mut payment, &[parent.as_str()])?;
     }
+    settle(draft, turn, payment, News::None)
+}
+
+fn amended(draft: &mut Draft, turn: Turn, number: PaymentNumber, gateway: &GatewayOrderNumber) -> Result<(), Fault> {
+    let mut payment = books::payment_at(draft, number)?;
+    told_order(&mut payment, gateway);
+    if let Some(submission) = &mut payment.submission {
+        submission.gateway_order_number = Some(gateway.clone());
+    }
+    claim_named(draft, turn, &mut payment)?;
     settle(draft, turn, payment, News::None)
 }
 
@@ -295,27 +300,54 @@ fn notified(draft: &mut Draft, turn: Turn, notified: &Notified) -> Result<(), Fa
     settle(draft, turn, payment, news)
 }
 
-/// Ties a gateway order number to a payment. One bound to another payment is refused; a second one
-/// under the same own id is looked at before anything is booked.
+/// Whether a gateway order number is, or now becomes, this payment's to hold.
 ///
 /// A genuine digest stays right when an own id is cut short and the rest moved into the free text
 /// behind it (checkout-signatures C4): such a message makes an orphan, which must not keep the number
 /// from the payment the shop did submit.
+fn may_hold(draft: &mut Draft, turn: Turn, payment: &Payment, gateway: &GatewayOrderNumber) -> Result<bool, Fault> {
+    let Some(owner) = books::by_gateway_order(draft, &payment.merchant, gateway.as_str())? else { return Ok(true) };
+    if owner == payment.number {
+        return Ok(true);
+    }
+    let mut owner = books::payment_at(draft, owner)?;
+    if payment.is_orphan() || !owner.is_orphan() {
+        return Ok(false);
+    }
+    owner.gateway_order_number = owner.gateway_order_number.filter(|held| held != gateway);
+    owner.second_orders.retain(|held| held != gateway);
+    settle::clear_orphan(draft, turn, &mut owner)?;
+    settle::replan(draft, turn, owner)?;
+    books::index_gateway_order(draft, &payment.merchant, gateway, payment.number);
+    Ok(true)
+}
+
+/// A submission came: the numbers that messages named for it before are its own now.
+fn claim_named(draft: &mut Draft, turn: Turn, payment: &mut Payment) -> Result<(), Fault> {
+    let named: Vec<GatewayOrderNumber> =
+        payment.gateway_order_number.iter().chain(&payment.second_orders).cloned().collect();
+    for gateway in named {
+        if !may_hold(draft, turn, payment, &gateway)? {
+            payment.second_orders.retain(|held| *held != gateway);
+        }
+    }
+    if payment.gateway_order_number.is_none() && !payment.second_orders.is_empty() {
+        payment.gateway_order_number = Some(payment.second_orders.remove(0));
+    }
+    Ok(())
+}
+
+/// Ties a gateway order number to a payment. One bound to another payment is refused; a second one
+/// under the same own id is looked at before anything is booked.
 fn bind(draft: &mut Draft, turn: Turn, payment: &mut Payment, gateway: &GatewayOrderNumber) -> Result<News, Fault> {
     let now = turn.now;
-    let owner = match books::by_gateway_order(draft, &payment.merchant, gateway.as_str())? {
-        Some(owner) if owner != payment.number => Some(books::payment_at(draft, owner)?),
-        _ => None,
-    };
-    if let Some(mut orphan) = owner.clone().filter(|owner| owner.is_orphan() && !payment.is_orphan()) {
-        orphan.gateway_order_number = orphan.gateway_order_number.filter(|held| held != gateway);
-        orphan.second_orders.retain(|held| held != gateway);
-        settle::clear_orphan(draft, turn, &mut orphan)?;
-        settle::replan(draft, turn, orphan)?;
-        books::index_gateway_order(draft, &payment.merchant, gateway, payment.number);
-    } else if let Some(owner) = owner.map(|owner| owner.number) {
+    if !may_hold(draft, turn, payment, gateway)? {
+        // Two orphans name it: which of them the shop submits is not known yet.
+        if payment.is_orphan() && !payment.second_orders.contains(gateway) && payment.second_orders.len() < HINTED_MAX {
+            payment.second_orders.push(gateway.clone());
+        }
         let what =
-            format!("a verified message gives it gateway order number {gateway}, which belongs to payment {owner}");
+            format!("a verified message gives it gateway order number {gateway}, which belongs to another payment");
         return Ok(News::Event(Code::OrderNumberTaken, what, None));
     }
     match &payment.gateway_order_number {

@@ -829,3 +829,18 @@ fn a_cut_own_id_does_not_keep_the_order_number_from_its_payment() {
     assert_eq!(world.state("md5", "c10"), "paid");
     world.prove();
 }
+
+#[test]
+fn of_two_requests_that_name_one_order_number_the_submitted_one_gets_it() {
+    let mut world = World::new();
+    world.hear("md5", &confirmation("SUCCESS", "c1", "7000010", "5", Scheme::Md5));
+    world.hear("md5", &confirmation("SUCCESS", "c10", "7000010", "5", Scheme::Md5));
+    world.submit("md5", "c10", "5");
+    assert_eq!(world.payment("md5", "c10")["gateway_order_number"], "7000010");
+    let look = world.due().into_iter().find(|look| look.request_id.as_str() == "c10").expect("it is asked about");
+    world.answer(&look, Outcome::Found, details("7000010", "REFUNDABLE", &[("7000010", "payment_closed", "5")]));
+    assert_eq!(world.state("md5", "c10"), "paid");
+    world.pass(hours(1));
+    assert!(world.due().iter().all(|look| look.request_id.as_str() != "c1"), "nobody asks for the other any more");
+    world.prove();
+}
