@@ -8,7 +8,10 @@ use crate::core::policy::Policy;
 use crate::engine::books;
 use crate::store::{Draft, Fault, Table};
 use crate::words::id::MerchantName;
-use crate::words::time::{Now, Timestamp};
+use crate::words::time::{Now, SignedDuration, Timestamp, hours, later};
+
+/// How long an alert about something past stays on the list.
+pub const NEWS_FOR: SignedDuration = hours(24);
 
 /// A condition that holds now.
 pub struct Condition {
@@ -144,4 +147,20 @@ fn next_telling(draft: &Draft) -> Result<u64, Fault> {
     const PER_RECORD: u64 = 1 << 16;
     let from = draft.journal_len().saturating_mul(PER_RECORD);
     Ok(books::next_number(draft, Table::Outbox)?.max(from))
+}
+
+/// An alert about something that happened: it stays on the list for [`NEWS_FOR`], and is told once.
+pub fn news(
+    draft: &mut Draft,
+    policy: &Policy,
+    topic: Topic,
+    merchant: Option<&MerchantName>,
+    summary: String,
+    now: Now,
+) -> Result<(), Fault> {
+    let key = merchant.map_or_else(|| topic.name().to_owned(), |m| format!("{}/{m}", topic.name()));
+    let ends_at = Some(later(now.steady, NEWS_FOR));
+    let severity = Severity::Warning;
+    let condition = Condition { key, topic, severity, merchant: merchant.cloned(), summary, ends_at };
+    raise(draft, policy, condition, Who::Nobody, now)
 }

@@ -1,32 +1,27 @@
 //! The fold: what follows from one journal record. Everything in the projections is made here, by the
 //! running daemon and by `rebuild` alike.
 
-use std::collections::BTreeMap;
-
-use crate::core::account::{Account, Contract};
 use crate::core::alert::{Status, Topic};
 use crate::core::discrepancy::{Code, Severity};
-use crate::core::known::{Fact, Joined, KNOWN_MAX, join, key_of};
-use crate::core::look::{Answer, Outcome, Query};
-use crate::core::message::{Dialect, PaymentState, Transaction};
-use crate::core::payment::{DIGESTS_MAX, HINTED_MAX, Hinted, Payment};
+use crate::core::message::Transaction;
+use crate::core::payment::{HINTED_MAX, Hinted, Payment};
 use crate::core::policy::Policy;
-use crate::core::record::{Event, Notified, Record, ResponseOutcome, Weight};
-use crate::core::schedule::{Cause, HINT_APART, Phase, Watch};
+use crate::core::record::{Event, Record, ResponseOutcome};
+use crate::core::schedule::{Cause, Phase, Watch};
 use crate::core::submission::Submission;
 use crate::engine::alerts::{self, Condition, Who};
-use crate::engine::digest::gist;
-use crate::engine::route;
-use crate::engine::settle::{NEWS_FOR, News, Turn, settle};
-use crate::engine::{ask, books, settle};
+use crate::engine::facts::link;
+use crate::engine::looked::looked;
+use crate::engine::notified::notified;
+use crate::engine::order_numbers::{claim_named, told_order};
+use crate::engine::settle::{News, Turn, settle};
+use crate::engine::{books, settle};
 use crate::store::{Draft, Fault, Table};
 use crate::words::id::{GatewayOrderNumber, MerchantName, PaymentNumber, TransactionId};
 use crate::words::time::{Now, SignedDuration, Timestamp, days, hours, later};
 
 /// Deaf intervals from here on are told to a person.
 const DEAF_ALERT: SignedDuration = SignedDuration::from_secs(300);
-/// Least wait after the gateway refused our credentials: it may lock us out.
-const REFUSED_WAIT: SignedDuration = SignedDuration::from_secs(300);
 
 /// Applies a record to the projections of `draft`. Pure: `draft`'s view, the policy and the record
 /// decide everything.
@@ -48,7 +43,7 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
         Event::Responded { number, outcome, transactions, .. } => {
             responded(draft, turn, *number, *outcome, transactions)
         }
-        Event::Notified(notified) => self::notified(draft, turn, notified),
+        Event::Notified(news) => notified(draft, turn, news),
         Event::Overflowed { number } => change(draft, turn, *number, |payment| {
             payment.unverified = payment.unverified.saturating_add(1);
             News::None
@@ -69,11 +64,11 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
         Event::Swept { why, numbers } => swept(draft, turn, numbers, why),
         Event::ClockJumped { by } => {
             let summary = format!("the system clock moved by {by:#} against elapsed time; deadlines are not affected");
-            news(draft, turn, Topic::Clock, None, summary)
+            alerts::news(draft, turn.policy, Topic::Clock, None, summary, turn.now)
         }
         Event::Forged { merchant, count } => {
             let summary = format!("{count} messages for unknown payments of {merchant} failed their signature check");
-            news(draft, turn, Topic::Forgeries, Some(merchant), summary)
+            alerts::news(draft, turn.policy, Topic::Forgeries, Some(merchant), summary, turn.now)
         }
         Event::Repeated { alert } => {
             let Some(mut alert) = books::alert(draft, *alert)? else { return Ok(()) };
@@ -96,15 +91,6 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
             books::write(draft, Table::Reports, key, &row)
         }
     }
-}
-
-fn account<'p>(policy: &'p Policy, merchant: &MerchantName) -> Result<&'p Account, Fault> {
-    policy.accounts.get(merchant).ok_or_else(|| {
-        Fault::Broken(format!(
-            "the journal speaks of merchant account `{merchant}`, which the policy in force does not have: \
-             put [merchants.{merchant}] back into the configuration"
-        ))
-    })
 }
 
 /// Changes one payment and settles it.
@@ -178,32 +164,6 @@ fn since(submission: &Submission, now: Now) -> Timestamp {
     if age < hours(1) { now.steady } else { later(now.steady, -age) }
 }
 
-/// Makes a payment a follow-up of the one that owns one of these transaction-ids.
-fn link(draft: &mut Draft, payment: &mut Payment, parents: &[&str]) -> Result<(), Fault> {
-    if payment.root.is_some() {
-        return Ok(());
-    }
-    for parent in parents {
-        let Some(owner) = books::by_transaction(draft, &payment.merchant, parent)? else { continue };
-        if owner == payment.number {
-            continue;
-        }
-        let owner = books::payment_at(draft, owner)?;
-        let root = owner.root.unwrap_or(owner.number);
-        if root == payment.number {
-            continue;
-        }
-        let mut root = if root == owner.number { owner } else { books::payment_at(draft, root)? };
-        if root.root.is_none() && !root.follow_ups.contains(&payment.number) {
-            root.follow_ups.push(payment.number);
-            payment.root = Some(root.number);
-            books::write(draft, Table::Payments, books::number_key(root.number), &root)?;
-        }
-        return Ok(());
-    }
-    Ok(())
-}
-
 fn responded(
     draft: &mut Draft,
     turn: Turn,
@@ -236,442 +196,6 @@ fn responded(
     settle(draft, turn, payment, News::None)
 }
 
-fn notified(draft: &mut Draft, turn: Turn, notified: &Notified) -> Result<(), Fault> {
-    let now = turn.now;
-    let account = account(turn.policy, &notified.merchant)?;
-    let dialect = account.dialect();
-    let mut payment = match books::payment(draft, notified.number)? {
-        Some(payment) => payment,
-        None => {
-            let watch = Watch::new(now.steady, now.steady);
-            let (merchant, request_id) = (notified.merchant.clone(), notified.request_id.clone());
-            let mut orphan = Payment::new(notified.number, merchant, request_id, watch, now.wall);
-            orphan.watch.look_soon(
-                later(now.steady, HINT_APART),
-                "verified messages came for a request nobody submitted",
-                Cause::Other,
-            );
-            orphan
-        }
-    };
-    let mut news = News::None;
-    let digest_vouches = matches!(notified.weight, Weight::Fact | Weight::SignedHint);
-    let gist =
-        gist(notified.weight, notified.payment_state, notified.gateway_order_number.as_ref(), &notified.transactions)?;
-    let is_repeat = digest_vouches && payment.digests.contains(&gist);
-    if digest_vouches
-        && !is_repeat
-        && let Some(gateway) = &notified.gateway_order_number
-    {
-        news = bind(draft, turn, &mut payment, gateway)?;
-    }
-    let order_is_ours = notified.gateway_order_number.is_none()
-        || payment.gateway_order_number == notified.gateway_order_number
-        || !digest_vouches;
-    match notified.weight {
-        // A genuine message can be played again for ever: its facts are known, and it asks for nothing.
-        Weight::Fact if is_repeat => {}
-        Weight::Fact if order_is_ours && matches!(news, News::None) => {
-            news = facts_of_notification(draft, turn, &mut payment, dialect, notified)?;
-            if dialect == Dialect::Checkout && notified.payment_state == Some(PaymentState::Success) {
-                payment.watch.look_soon(now.steady, "accepted: what do the gateway's own books say?", Cause::Other);
-            }
-        }
-        Weight::Fact | Weight::SignedHint => hint(&mut payment, notified, dialect, now, Cause::SignedHint),
-        Weight::Hint | Weight::Refuted => {
-            payment.unverified = payment.unverified.saturating_add(1);
-            hint(&mut payment, notified, dialect, now, Cause::UnprovenHint);
-        }
-    }
-    if digest_vouches {
-        if is_repeat {
-            payment.unverified = payment.unverified.saturating_add(1);
-        } else {
-            if payment.digests.len() >= DIGESTS_MAX {
-                payment.digests.remove(0);
-            }
-            payment.digests.push(gist);
-        }
-    }
-    if notified.weight == Weight::Refuted {
-        let summary = format!("messages for payments of {} fail their signature check", notified.merchant);
-        self::news(draft, turn, Topic::Forgeries, Some(&notified.merchant), summary)?;
-    }
-    settle(draft, turn, payment, news)
-}
-
-/// Whether a gateway order number is, or now becomes, this payment's to hold.
-///
-/// A genuine digest stays right when an own id is cut short and the rest moved into the free text
-/// behind it (checkout-signatures C4): such a message makes an orphan, which must not keep the number
-/// from the payment the shop did submit.
-fn may_hold(draft: &mut Draft, turn: Turn, payment: &Payment, gateway: &GatewayOrderNumber) -> Result<bool, Fault> {
-    let Some(owner) = books::by_gateway_order(draft, &payment.merchant, gateway.as_str())? else { return Ok(true) };
-    if owner == payment.number {
-        return Ok(true);
-    }
-    let mut owner = books::payment_at(draft, owner)?;
-    if payment.is_orphan() || !owner.is_orphan() {
-        return Ok(false);
-    }
-    owner.gateway_order_number = owner.gateway_order_number.filter(|held| held != gateway);
-    owner.second_orders.retain(|held| held != gateway);
-    settle::clear_orphan(draft, turn, &mut owner)?;
-    settle::replan(draft, turn, owner)?;
-    books::index_gateway_order(draft, &payment.merchant, gateway, payment.number);
-    Ok(true)
-}
-
-/// A submission came: the numbers that messages named for it before are its own now.
-fn claim_named(draft: &mut Draft, turn: Turn, payment: &mut Payment) -> Result<(), Fault> {
-    let named: Vec<GatewayOrderNumber> =
-        payment.gateway_order_number.iter().chain(&payment.second_orders).cloned().collect();
-    for gateway in named {
-        if !may_hold(draft, turn, payment, &gateway)? {
-            payment.second_orders.retain(|held| *held != gateway);
-        }
-    }
-    if payment.gateway_order_number.is_none() && !payment.second_orders.is_empty() {
-        payment.gateway_order_number = Some(payment.second_orders.remove(0));
-    }
-    Ok(())
-}
-
-/// Ties a gateway order number to a payment. One bound to another payment is refused; a second one
-/// under the same own id is looked at before anything is booked.
-fn bind(draft: &mut Draft, turn: Turn, payment: &mut Payment, gateway: &GatewayOrderNumber) -> Result<News, Fault> {
-    let now = turn.now;
-    if !may_hold(draft, turn, payment, gateway)? {
-        // Two orphans name it: which of them the shop submits is not known yet.
-        if payment.is_orphan() && !payment.second_orders.contains(gateway) && payment.second_orders.len() < HINTED_MAX {
-            payment.second_orders.push(gateway.clone());
-        }
-        let what =
-            format!("a verified message gives it gateway order number {gateway}, which belongs to another payment");
-        return Ok(News::Event(Code::OrderNumberTaken, what, None));
-    }
-    match &payment.gateway_order_number {
-        None => payment.gateway_order_number = Some(gateway.clone()),
-        Some(bound) if bound == gateway => {}
-        Some(_) => {
-            if !payment.second_orders.contains(gateway) && payment.second_orders.len() < HINTED_MAX {
-                payment.second_orders.push(gateway.clone());
-                books::index_gateway_order(draft, &payment.merchant, gateway, payment.number);
-            }
-            payment.watch.look_soon(now.steady, "a second gateway order number under the same own id", Cause::Other);
-        }
-    }
-    Ok(News::None)
-}
-
-/// The shop tells a gateway order number. One that the gateway named before goes on being asked about.
-fn told_order(payment: &mut Payment, gateway: &GatewayOrderNumber) {
-    payment.second_orders.retain(|second| second != gateway);
-    if let Some(named) = payment.gateway_order_number.replace(gateway.clone())
-        && named != *gateway
-        && payment.second_orders.len() < HINTED_MAX
-    {
-        payment.second_orders.push(named);
-    }
-}
-
-/// Joins the facts of a verified notification.
-fn facts_of_notification(
-    draft: &mut Draft,
-    turn: Turn,
-    payment: &mut Payment,
-    dialect: Dialect,
-    notified: &Notified,
-) -> Result<News, Fault> {
-    let mut news = News::None;
-    let mut transactions = notified.transactions.clone();
-    if dialect == Dialect::Checkout && notified.payment_state == Some(PaymentState::Pending) {
-        transactions = vec![Transaction {
-            transaction_id: Some("pending".into()),
-            transaction_type: Some("confirmation".into()),
-            transaction_state: Some("PENDING".into()),
-            ..Transaction::default()
-        }];
-    }
-    for transaction in transactions {
-        if let Some(found) = join_fact(draft, turn, payment, dialect, transaction)? {
-            news = found;
-        }
-    }
-    Ok(news)
-}
-
-/// Gives a transaction to the payment its fact belongs to. It stands in the books of one payment only.
-///
-/// A follow-up heard of before the shop submitted it was booked for the root of its family. It moves from
-/// there, with its booking, to the payment that turned out to be its own.
-fn claim(draft: &mut Draft, turn: Turn, payment: &mut Payment, transaction: &Transaction) -> Result<(), Fault> {
-    let Some(id) = transaction.transaction_id.as_deref() else { return Ok(()) };
-    let owner = books::by_transaction(draft, &payment.merchant, id)?.filter(|owner| *owner != payment.number);
-    if let Some(owner) = owner {
-        let mut other = books::payment_at(draft, owner)?;
-        if let Some(at) = other.known.iter().position(|k| k.id.as_str() == id) {
-            if payment.known.len() >= KNOWN_MAX {
-                return Ok(());
-            }
-            payment.known.push(other.known.remove(at));
-            books::write(draft, Table::Payments, books::number_key(owner), &other)?;
-            let parents = [&transaction.parent_transaction_id, &transaction.group_transaction_id];
-            let parents: Vec<&str> = parents.into_iter().flatten().map(String::as_str).collect();
-            link(draft, payment, &parents)?;
-            // A root is settled behind its follow-up; anybody else must be now.
-            if payment.root != Some(owner) {
-                settle(draft, turn, other, News::None)?;
-            }
-        }
-    }
-    books::index_transaction(draft, &payment.merchant, id, payment.number);
-    Ok(())
-}
-
-/// Joins one fact, indexes its ids, and says what it contradicts.
-fn join_fact(
-    draft: &mut Draft,
-    turn: Turn,
-    payment: &mut Payment,
-    dialect: Dialect,
-    transaction: Transaction,
-) -> Result<Option<News>, Fault> {
-    if dialect == Dialect::Wpg {
-        claim(draft, turn, payment, &transaction)?;
-    }
-    if payment.submission.as_ref().is_some_and(|s| s.parent_transaction_id.is_some()) && payment.root.is_none() {
-        let parents = [&transaction.parent_transaction_id, &transaction.group_transaction_id];
-        let parents: Vec<&str> = parents.into_iter().flatten().map(String::as_str).collect();
-        link(draft, payment, &parents)?;
-    }
-    if payment.method.is_none() {
-        payment.method = transaction.payment_methods.first().cloned();
-    }
-    let id = key_of(&transaction);
-    let amount = transaction.amount.and_then(|a| a.bookable());
-    let method = payment.method.clone();
-    let (evidence, learnt_at) = (turn.sequence, turn.now.wall);
-    let fact = Fact { dialect, method: method.as_deref(), evidence, learnt_at, transaction };
-    Ok(match join(&mut payment.known, fact) {
-        Joined::New | Joined::Newer | Joined::Same => None,
-        Joined::Contradicts => {
-            let id = id.map(|id| id.to_string()).unwrap_or_default();
-            let what = format!("transaction {id} succeeded before, and is now reported as failed");
-            Some(News::Event(Code::Contradiction, what, amount))
-        }
-        Joined::Full => {
-            let what = "more transactions than are kept for one payment: this one is in the journal only".to_owned();
-            Some(News::Event(Code::TooManyTransactions, what, amount))
-        }
-    })
-}
-
-/// A message that may only bring a look forward, at most one in ten minutes.
-fn hint(payment: &mut Payment, notified: &Notified, dialect: Dialect, now: Now, cause: Cause) {
-    if dialect == Dialect::Checkout
-        && matches!(notified.payment_state, Some(PaymentState::Failure | PaymentState::Cancel))
-    {
-        let claim = match (notified.payment_state, notified.error_code.as_deref()) {
-            (Some(PaymentState::Cancel), _) => "claimed cancelled, unverified".to_owned(),
-            (_, Some("99996")) => "claimed unfinished, unverified".to_owned(),
-            (_, Some(code)) => format!("claimed failed ({code}), unverified"),
-            (_, None) => "claimed failed, unverified".to_owned(),
-        };
-        payment.claim = Some(claim);
-    }
-    let knows_all = !notified.transactions.is_empty()
-        && notified.weight != Weight::Refuted
-        && notified.transactions.iter().all(|t| {
-            let id = key_of(t);
-            payment
-                .known
-                .iter()
-                .any(|k| Some(&k.id) == id.as_ref() && k.transaction.transaction_state == t.transaction_state)
-        });
-    if knows_all {
-        return;
-    }
-    let allowed = payment.watch.hint_looked_at.map_or(now.steady, |last| later(last, HINT_APART).max(now.steady));
-    let why = match notified.weight {
-        Weight::SignedHint | Weight::Fact => "a signed message came whose money the signature does not cover",
-        Weight::Hint => "an unverified message came",
-        Weight::Refuted => "a message came whose signature is wrong",
-    };
-    payment.watch.look_soon(allowed, why, cause);
-}
-
-/// Whether the answers say anything about the payment.
-enum Conclusion {
-    Conclusive,
-    Unavailable { retry_after: Option<SignedDuration> },
-    Refused,
-}
-
-/// Sums up the answers of one look. One question without an answer leaves the whole look open.
-fn conclusion(answers: &[Answer]) -> Conclusion {
-    for answer in answers {
-        match &answer.outcome {
-            Outcome::Refused { .. } => return Conclusion::Refused,
-            Outcome::Unavailable { retry_after, .. } => return Conclusion::Unavailable { retry_after: *retry_after },
-            Outcome::Found | Outcome::NotFound => {}
-        }
-    }
-    if answers.is_empty() {
-        return Conclusion::Unavailable { retry_after: None };
-    }
-    Conclusion::Conclusive
-}
-
-fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answers: &[Answer]) -> Result<(), Fault> {
-    let mut asked = books::payment_at(draft, number)?;
-    let now = turn.now;
-    let account = account(turn.policy, &asked.merchant)?;
-    let dialect = account.dialect();
-    let is_whole = ask::is_whole(account, &asked, answers);
-    let mut of_others: BTreeMap<PaymentNumber, Vec<Transaction>> = BTreeMap::new();
-    let mut news = News::None;
-    // An answer to a question by request-id that names other requests only says nothing about this one.
-    let mut is_misled = false;
-    for answer in answers.iter().filter(|a| a.outcome == Outcome::Found) {
-        let by_request =
-            matches!(answer.query, Query::RequestId { .. } | Query::Search { .. } | Query::Category { .. });
-        let mut speaks_of_asked = answer.transactions.is_empty();
-        for transaction in &answer.transactions {
-            let target = target(draft, turn.policy, account, &asked, answer, transaction)?;
-            let names_asked = transaction.request_id.as_deref() == Some(asked.request_id.as_str());
-            speaks_of_asked |= target == Some(number) || (names_asked && target.is_some());
-            let transaction = transaction.clone();
-            match target {
-                Some(to) if to == number => {
-                    let found = join_fact(draft, turn, &mut asked, dialect, transaction)?;
-                    news = found.unwrap_or(news);
-                }
-                Some(to) => {
-                    // Its children in the same answer find it by this.
-                    if let Some(id) = transaction.transaction_id.as_deref()
-                        && books::by_transaction(draft, &asked.merchant, id)?.is_none()
-                    {
-                        let owner = books::payment_at(draft, to)?.merchant;
-                        books::index_transaction(draft, &owner, id, to);
-                    }
-                    of_others.entry(to).or_default().push(transaction);
-                }
-                None => {
-                    let id = transaction.transaction_id.as_deref().unwrap_or("without id");
-                    let what = format!("an answer spoke of transaction {id}, which is not ours: not booked");
-                    news = News::Event(Code::ForeignAnswer, what, transaction.amount.and_then(|a| a.bookable()));
-                }
-            }
-        }
-        is_misled |= by_request && !speaks_of_asked;
-        vanish(&mut asked, answer, turn);
-    }
-    let conclusion = match conclusion(answers) {
-        Conclusion::Conclusive if is_misled => Conclusion::Unavailable { retry_after: None },
-        conclusion => conclusion,
-    };
-    asked.watch.spend_soon(now.steady, matches!(conclusion, Conclusion::Conclusive));
-    let asked = settle_others(draft, turn, dialect, asked, of_others)?;
-    conclude(draft, turn, asked, (conclusion, is_whole), news)
-}
-
-/// Joins what an answer said of other payments, and settles them. They may be follow-ups of the one that was
-/// asked about, and settling them settles it: so it is written before, and read again behind.
-fn settle_others(
-    draft: &mut Draft,
-    turn: Turn,
-    dialect: Dialect,
-    asked: Payment,
-    of_others: BTreeMap<PaymentNumber, Vec<Transaction>>,
-) -> Result<Payment, Fault> {
-    if of_others.is_empty() {
-        return Ok(asked);
-    }
-    let number = asked.number;
-    books::write(draft, Table::Payments, books::number_key(number), &asked)?;
-    for (to, transactions) in of_others {
-        let mut other = books::payment_at(draft, to)?;
-        let mut news = News::None;
-        for transaction in transactions {
-            news = join_fact(draft, turn, &mut other, dialect, transaction)?.unwrap_or(news);
-        }
-        books::put_evidence(draft, to, turn.sequence);
-        settle(draft, turn, other, news)?;
-    }
-    books::payment_at(draft, number)
-}
-
-fn conclude(
-    draft: &mut Draft,
-    turn: Turn,
-    mut asked: Payment,
-    (conclusion, is_whole): (Conclusion, bool),
-    news: News,
-) -> Result<(), Fault> {
-    let (now, number) = (turn.now, asked.number);
-    match conclusion {
-        Conclusion::Conclusive => settle::looked(draft, turn, asked, is_whole, news),
-        Conclusion::Unavailable { retry_after } => {
-            asked.watch.failed(now.steady, retry_after, number);
-            settle(draft, turn, asked, news)
-        }
-        Conclusion::Refused => {
-            asked.watch.failed(now.steady, Some(REFUSED_WAIT), number);
-            settle(draft, turn, asked, news)
-        }
-    }
-}
-
-/// The payment a transaction of an answer belongs to; `None`: it is not ours.
-fn target(
-    draft: &Draft,
-    policy: &Policy,
-    account: &Account,
-    asked: &Payment,
-    answer: &Answer,
-    transaction: &Transaction,
-) -> Result<Option<PaymentNumber>, Fault> {
-    match (&account.contract, &answer.query) {
-        (Contract::Checkout(_), Query::OrderDetails { gateway_order_number }) => {
-            let order = format!("order:{gateway_order_number}");
-            let belongs = transaction.transaction_id.as_deref() == Some(&order)
-                || transaction.parent_transaction_id.as_deref() == Some(&order);
-            Ok(belongs.then_some(asked.number))
-        }
-        (Contract::Checkout(_), _) => Ok(None),
-        (Contract::Wpg(_), _) => {
-            if !route::names_our_account(policy, account, transaction) {
-                return Ok(None);
-            }
-            route::route(draft, policy, account, transaction)
-        }
-    }
-}
-
-/// An order's details list all its payments and credits: one that is no longer there was taken back.
-fn vanish(payment: &mut Payment, answer: &Answer, turn: Turn) {
-    let Query::OrderDetails { gateway_order_number } = &answer.query else { return };
-    let order = format!("order:{gateway_order_number}");
-    let undecided = answer.transactions.iter().any(|t| {
-        t.transaction_type.as_deref() == Some("order")
-            && matches!(t.transaction_state.as_deref(), Some("unresolved" | "rejected"))
-    });
-    if undecided {
-        return;
-    }
-    let listed: Vec<&str> = answer.transactions.iter().filter_map(|t| t.transaction_id.as_deref()).collect();
-    for known in &mut payment.known {
-        let is_object = matches!(known.transaction.transaction_type.as_deref(), Some("payment" | "credit"));
-        let is_of_order = known.transaction.parent_transaction_id.as_deref() == Some(&order);
-        if is_object && is_of_order && !known.vanished && !listed.contains(&known.id.as_str()) {
-            known.vanished = true;
-            known.evidence = turn.sequence;
-            known.learnt_at = turn.now.wall;
-        }
-    }
-}
-
 fn lane(draft: &mut Draft, turn: Turn, merchant: &MerchantName, why: Option<&str>) -> Result<(), Fault> {
     let key = format!("lane/{merchant}");
     match why {
@@ -699,7 +223,7 @@ fn deaf(draft: &mut Draft, turn: Turn, from: Now, to: Now, why: &str) -> Result<
         return Ok(());
     }
     let summary = format!("nothing could be heard for {length:#} ({why}): every open payment is looked at now");
-    news(draft, turn, Topic::Deaf, None, summary)
+    alerts::news(draft, turn.policy, Topic::Deaf, None, summary, turn.now)
 }
 
 /// Payments whose notification may have been sent while we were deaf get their next look at once.
@@ -726,19 +250,4 @@ fn told(draft: &mut Draft, number: u64, error: Option<&str>, now: Now) -> Result
     let wait = SignedDuration::from_secs(5 << telling.attempts.min(9)).min(hours(1));
     telling.not_before = later(now.steady, wait);
     books::write(draft, Table::Outbox, key, &telling)
-}
-
-/// An alert about something that happened: it stays on the list for a day, and is told once.
-fn news(
-    draft: &mut Draft,
-    turn: Turn,
-    topic: Topic,
-    merchant: Option<&MerchantName>,
-    summary: String,
-) -> Result<(), Fault> {
-    let key = merchant.map_or_else(|| topic.name().to_owned(), |m| format!("{}/{m}", topic.name()));
-    let ends_at = Some(later(turn.now.steady, NEWS_FOR));
-    let severity = Severity::Warning;
-    let condition = Condition { key, topic, severity, merchant: merchant.cloned(), summary, ends_at };
-    alerts::raise(draft, turn.policy, condition, Who::Nobody, turn.now)
 }

@@ -14,14 +14,13 @@ use crate::core::payment::{DISCREPANCIES_MAX, Payment};
 use crate::core::policy::Policy;
 use crate::core::schedule::{self, Method, Next, Phase};
 use crate::core::standing::{Misfit, Standing, standing};
-use crate::engine::alerts::{self, Condition, Who, member};
+use crate::engine::alerts::{self, Condition, NEWS_FOR, Who, member};
 use crate::engine::books;
 use crate::store::{Draft, Fault, Table};
+use crate::words::id::MerchantName;
 use crate::words::money::Amount;
 use crate::words::time::{Now, SignedDuration, Timestamp, business_day, days, hours, later};
 
-/// How long an alert about something past stays on the list.
-pub const NEWS_FOR: SignedDuration = hours(24);
 /// Behind the window's end a notification may still be on its way for this long.
 const WINDOW_SLACK: SignedDuration = hours(1);
 
@@ -35,9 +34,8 @@ pub struct Turn<'p> {
 }
 
 impl<'p> Turn<'p> {
-    pub fn account(&self, payment: &Payment) -> Result<&'p Account, Fault> {
-        self.policy.accounts.get(&payment.merchant).ok_or_else(|| {
-            let merchant = &payment.merchant;
+    pub fn account(&self, merchant: &MerchantName) -> Result<&'p Account, Fault> {
+        self.policy.accounts.get(merchant).ok_or_else(|| {
             Fault::Broken(format!(
                 "the journal speaks of merchant account `{merchant}`, which the policy in force does not have: \
                  put [merchants.{merchant}] back into the configuration"
@@ -72,7 +70,7 @@ pub fn method_of<'p>(policy: &'p Policy, account: &Account, payment: &Payment) -
 /// A conclusive look: counts whether it agrees, then settles. One that did not ask for every id (`is_whole`) may
 /// end an agreement, and never makes one.
 pub fn looked(draft: &mut Draft, turn: Turn, mut payment: Payment, is_whole: bool, news: News) -> Result<(), Fault> {
-    let account = turn.account(&payment)?;
+    let account = turn.account(&payment.merchant)?;
     let method = method_of(turn.policy, account, &payment);
     supersede(&mut payment.known, payment.method.as_deref());
     let is_dead = standing_of(draft, &payment)?.is_none_or(|s| s.is_dead);
@@ -97,7 +95,7 @@ pub fn settle(draft: &mut Draft, turn: Turn, mut payment: Payment, news: News) -
     let Some(mut standing) = standing_of(draft, &payment)? else {
         return settle_orphan(draft, turn, payment, &news);
     };
-    let account = turn.account(&payment)?;
+    let account = turn.account(&payment.merchant)?;
     post(draft, turn, &mut payment)?;
     if let Some(twin) = double_payment(draft, &payment, &standing)? {
         standing.misfits.push(twin);
@@ -126,7 +124,7 @@ pub fn settle(draft: &mut Draft, turn: Turn, mut payment: Payment, news: News) -
 
 /// Writes a payment whose next look changed and nothing else.
 pub fn replan(draft: &mut Draft, turn: Turn, mut payment: Payment) -> Result<(), Fault> {
-    let account = turn.account(&payment)?;
+    let account = turn.account(&payment.merchant)?;
     plan(turn, account, &mut payment);
     let until = until(turn.policy, account, &payment);
     books::save(draft, &payment, until)
@@ -515,7 +513,7 @@ fn is_large(policy: &Policy, amount: Option<Amount>) -> bool {
 
 /// A request nobody submitted: its facts are kept, nothing is booked, and money is told.
 fn settle_orphan(draft: &mut Draft, turn: Turn, mut payment: Payment, news: &News) -> Result<(), Fault> {
-    let account = turn.account(&payment)?;
+    let account = turn.account(&payment.merchant)?;
     if *news == News::TimeOver {
         payment.watch.soon = None;
     }

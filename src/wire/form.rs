@@ -58,7 +58,7 @@ pub fn read<'a>(body: &'a [u8], limits: &Limits) -> Result<Vec<Field<'a>>, NotAF
             Some(equals) => (&piece[..equals], &piece[equals + 1..]),
             None => (piece, &piece[..0]),
         };
-        let (name, value) = (decoded(name), decoded(value));
+        let (name, value) = (decoded(name, Plus::IsBlank), decoded(value, Plus::IsBlank));
         if name.len() > limits.name_max_bytes {
             return Err(NotAForm::NameTooLong { at, max: limits.name_max_bytes });
         }
@@ -175,8 +175,16 @@ fn escape(text: &str, into: &mut String) {
     }
 }
 
-fn decoded(raw: &[u8]) -> Cow<'_, [u8]> {
-    if !raw.iter().any(|&b| b == b'%' || b == b'+') {
+/// Whether `+` means a blank (`application/x-www-form-urlencoded`) or itself (Base64 sent raw).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Plus {
+    IsBlank,
+    IsPlus,
+}
+
+/// Percent-decodes once; a `%` that no two hex digits follow stays as it is.
+pub(super) fn decoded(raw: &[u8], plus: Plus) -> Cow<'_, [u8]> {
+    if !raw.iter().any(|&b| b == b'%' || (b == b'+' && plus == Plus::IsBlank)) {
         return Cow::Borrowed(raw);
     }
     let mut bytes = Vec::with_capacity(raw.len());
@@ -187,7 +195,7 @@ fn decoded(raw: &[u8]) -> Cow<'_, [u8]> {
                 bytes.push(hex(*high) << 4 | hex(*low));
                 rest = after;
             }
-            (b'+', _) => {
+            (b'+', _) if plus == Plus::IsBlank => {
                 bytes.push(b' ');
                 rest = tail;
             }

@@ -3,16 +3,11 @@
 use std::borrow::Cow;
 
 use super::Unreadable;
+pub(super) use crate::wire::form::Plus;
+use crate::wire::form::decoded;
 
 /// Most pairs of one body. Real ones hold up to 80; 99 custom fields and 99 statuses would fit.
 pub const PAIRS_MAX: usize = 2_000;
-
-/// Whether `+` means a space (`application/x-www-form-urlencoded`) or itself (Base64 sent raw).
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Plus {
-    IsSpace,
-    IsPlus,
-}
 
 /// A name and its value, percent-decoded and otherwise untouched.
 type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
@@ -39,7 +34,7 @@ impl<'a> Form<'a> {
                 Some(at) => (&pair[..at], &pair[at + 1..]),
                 None => (pair, &pair[pair.len()..]),
             };
-            pairs.push((decode(name, plus), decode(value, plus)));
+            pairs.push((decoded(name, plus), decoded(value, plus)));
         }
         let mut by_name: Vec<usize> = (0..pairs.len()).collect();
         by_name.sort_by(|a, b| pairs[*a].0.cmp(&pairs[*b].0));
@@ -79,40 +74,13 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| encoding_rs::mem::decode_latin1(bytes), Cow::Borrowed)
 }
 
-/// Percent-decodes; a `%` that starts no two hex digits stays as it is.
-fn decode(raw: &[u8], plus: Plus) -> Cow<'_, [u8]> {
-    let is_plain = |b: &u8| *b != b'%' && (*b != b'+' || plus == Plus::IsPlus);
-    if raw.iter().all(is_plain) {
-        return Cow::Borrowed(raw);
-    }
-    let hex = |at: usize| raw.get(at).and_then(|b| char::from(*b).to_digit(16));
-    let mut decoded = Vec::with_capacity(raw.len());
-    let mut at = 0;
-    while at < raw.len() {
-        match raw[at] {
-            b'+' if plus == Plus::IsSpace => decoded.push(b' '),
-            b'%' => {
-                if let (Some(high), Some(low)) = (hex(at + 1), hex(at + 2)) {
-                    decoded.push((high * 16 + low) as u8);
-                    at += 2;
-                } else {
-                    decoded.push(b'%');
-                }
-            }
-            byte => decoded.push(byte),
-        }
-        at += 1;
-    }
-    Cow::Owned(decoded)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn pairs_are_split_by_hand() {
-        let form = Form::read(b"a=1%2B2&b=x+y&c&d=%zz=&=e&&\r\n ", Plus::IsSpace).expect("a form");
+        let form = Form::read(b"a=1%2B2&b=x+y&c&d=%zz=&=e&&\r\n ", Plus::IsBlank).expect("a form");
         let pairs: Vec<_> = form.pairs().map(|(n, v)| format!("{n}={v}")).collect();
         assert_eq!(pairs, ["a=1+2", "b=x y", "c=", "d=%zz=", "=e"]);
         let raw = Form::read(b"a=x+y", Plus::IsPlus).expect("a form");
@@ -121,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_name_that_says_two_things_says_nothing() {
-        let form = Form::read(b"b=1&a=1&b%20=3&%62=2&c=4&c=4", Plus::IsSpace).expect("a form");
+        let form = Form::read(b"b=1&a=1&b%20=3&%62=2&c=4&c=4", Plus::IsBlank).expect("a form");
         assert_eq!(form.twin().as_deref(), Some("b"));
         assert_eq!((form.bytes("b"), form.bytes("a"), form.bytes("c")), (&b""[..], &b"1"[..], &b"4"[..]));
         assert_eq!(form.bytes("d"), b"");
@@ -129,13 +97,13 @@ mod tests {
 
     #[test]
     fn latin_bytes_are_read_as_latin() {
-        let form = Form::read(b"last_name=M%FCller", Plus::IsSpace).expect("a form");
+        let form = Form::read(b"last_name=M%FCller", Plus::IsBlank).expect("a form");
         assert_eq!(form.text("last_name"), "Müller");
     }
 
     #[test]
     fn the_number_of_pairs_is_bounded() {
-        assert!(Form::read("a=1&".repeat(PAIRS_MAX).as_bytes(), Plus::IsSpace).is_ok());
-        assert!(Form::read("a=1&".repeat(PAIRS_MAX + 1).as_bytes(), Plus::IsSpace).is_err());
+        assert!(Form::read("a=1&".repeat(PAIRS_MAX).as_bytes(), Plus::IsBlank).is_ok());
+        assert!(Form::read("a=1&".repeat(PAIRS_MAX + 1).as_bytes(), Plus::IsBlank).is_err());
     }
 }

@@ -199,7 +199,7 @@ fn read(body: &[u8], shape: Shape, key: Option<&Key>, options: DecodeOptions) ->
         }
         Shape::JsonSigned => json_signed::read(bare(body), secret),
         Shape::Nvp => {
-            let form = Form::read(bare(body), Plus::IsSpace)?;
+            let form = Form::read(bare(body), Plus::IsBlank)?;
             let verdict = nvp::authenticity(&form, secret);
             Ok(message(Format::Nvp, nvp::read(&form), verdict))
         }
