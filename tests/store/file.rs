@@ -456,11 +456,12 @@ fn a_flipped_bit_is_refused_or_harmless_and_never_read() {
             .env("RECONCILED_TEST_FLIPS", format!("{} {}", batch * FLIPS / 4, (batch + 1) * FLIPS / 4))
             .output()
             .expect("a child");
-        let text = String::from_utf8_lossy(&child.stdout);
-        let counts = text.split("flips: ").nth(1).unwrap_or_else(|| {
-            panic!("the child ended with {}: {text}{}", child.status, String::from_utf8_lossy(&child.stderr))
+        // The counts go to standard error, where libtest's capture leaves them alone.
+        let text = String::from_utf8_lossy(&child.stderr);
+        let counts = text.lines().find_map(|line| line.strip_prefix("flips: ")).unwrap_or_else(|| {
+            panic!("the child ended with {}: {}{text}", child.status, String::from_utf8_lossy(&child.stdout))
         });
-        for (total, count) in totals.iter_mut().zip(counts.split_whitespace()) {
+        for (total, count) in totals.iter_mut().zip(counts.split(' ')) {
             *total += count.parse::<u64>().expect("a count");
         }
     }
