@@ -166,10 +166,10 @@ const WALLETS: [&str; 3] = ["masterpass", "paylib", "visa-checkout"];
 
 /// Marks what later facts of the same payment replace. Idempotent.
 pub fn supersede(known: &mut [Known], method: Option<&str>) {
-    let details_spoke = known.iter().any(|k| {
-        let kind = k.transaction.transaction_type.as_deref();
-        kind == Some("payment") || (kind == Some("order") && k.meaning != Meaning::Pending)
-    });
+    let lists_payment = known.iter().any(|k| is_kind(k, "payment"));
+    let is_decided =
+        known.iter().any(|k| is_kind(k, "order") && !matches!(k.meaning, Meaning::Pending | Meaning::Step));
+    let details_spoke = known.iter().any(|k| is_kind(k, "order") && k.meaning != Meaning::Pending);
     let confirmed = known.iter().any(|k| {
         k.transaction.transaction_type.as_deref() == Some("confirmation")
             && k.transaction.transaction_state.as_deref() == Some("SUCCESS")
@@ -181,7 +181,9 @@ pub fn supersede(known: &mut [Known], method: Option<&str>) {
         .map(|k| {
             let state = k.transaction.transaction_state.as_deref();
             match (k.meaning, k.transaction.transaction_type.as_deref()) {
-                (_, Some("confirmation")) => details_spoke || (confirmed && state == Some("PENDING")),
+                // An order that lists no payment does not take a confirmed one back; see `denied`.
+                (_, Some("confirmation")) if state == Some("SUCCESS") => lists_payment || is_decided,
+                (_, Some("confirmation")) => lists_payment || details_spoke || (confirmed && state == Some("PENDING")),
                 (Meaning::Pending | Meaning::Step, Some(kind)) if kind != "order" => ended_by_another(known, k),
                 (meaning, _) if is_wallet && meaning.is_income() => is_second_leg(known, k),
                 _ => false,
@@ -191,6 +193,19 @@ pub fn supersede(known: &mut [Known], method: Option<&str>) {
     for (k, mark) in known.iter_mut().zip(marks) {
         k.superseded = mark;
     }
+}
+
+fn is_kind(known: &Known, kind: &str) -> bool {
+    known.transaction.transaction_type.as_deref() == Some(kind)
+}
+
+/// The confirmed SUCCESS that the gateway's own books deny: they know its order and list no payment for it. One
+/// such answer may be early; two that agree take the confirmation back (fact sheet checkout b.3).
+pub fn denied(known: &[Known]) -> Option<usize> {
+    let is_listed = known.iter().any(|k| is_kind(k, "order") && k.meaning == Meaning::Step);
+    let is_paid = known.iter().any(|k| is_kind(k, "payment"));
+    let confirmed = |k: &Known| is_kind(k, "confirmation") && k.meaning == Meaning::Accepted && k.stands();
+    if is_listed && !is_paid { known.iter().position(confirmed) } else { None }
 }
 
 /// A step or pending transaction is over when its child, or the final one under the same bare

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::core::discrepancy::Code;
-use crate::core::known::Known;
+use crate::core::known::{self, Known};
 use crate::core::lifecycle::News;
 use crate::core::meaning::Meaning;
 use crate::words::money::Amount;
@@ -189,6 +189,7 @@ pub fn standing(expected: Amount, own: &[Known], of_follow_ups: &[Known]) -> Sta
     misfits.retain(|m| m.code != Code::AmountDiffers || !crate::planted::is("amount-not-checked"));
     let news = news_of(&position, expected, &misfits, own, of_follow_ups);
     let is_dead = matches!(news, News::Fail | News::Cancel)
+        || (news == News::Accept && known::denied(own).is_some())
         || (news == News::Undecided
             && all().all(|k| matches!(k.meaning, Meaning::Step | Meaning::Failed | Meaning::CalledOff)));
     Standing { news, position, misfits, is_dead }
@@ -334,9 +335,6 @@ fn news_of(position: &Position, expected: Amount, misfits: &[Misfit], own: &[Kno
         News::Cancel
     } else if has(Meaning::Failed) {
         News::Fail
-    } else if own.iter().any(|k| k.superseded && k.meaning == Meaning::Accepted) {
-        // The books of the gateway list no payment for what was accepted: the approval is gone.
-        News::Cancel
     } else {
         News::Undecided
     }

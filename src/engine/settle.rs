@@ -6,7 +6,7 @@ use crate::core::account::{Account, Contract};
 use crate::core::alert::Topic;
 use crate::core::booking::Booking;
 use crate::core::discrepancy::{Code, Discrepancy, Severity};
-use crate::core::known::{Known, supersede};
+use crate::core::known::{Known, denied, supersede};
 use crate::core::ledger::{Entry, Posting, postings};
 use crate::core::lifecycle::{self, State, Step};
 use crate::core::meaning::Meaning;
@@ -76,6 +76,14 @@ pub fn looked(draft: &mut Draft, turn: Turn, mut payment: Payment, is_whole: boo
     let is_dead = standing_of(draft, &payment)?.is_none_or(|s| s.is_dead);
     let deadline = schedule::deadline(method, payment.watch.since).filter(|_| is_whole);
     payment.watch.concluded(turn.now.steady, is_dead, deadline);
+    if payment.watch.agreed.len() >= 2
+        && let Some(at) = denied(&payment.known)
+    {
+        let confirmation = &mut payment.known[at];
+        confirmation.vanished = true;
+        confirmation.evidence = turn.sequence;
+        confirmation.learnt_at = turn.now.wall;
+    }
     settle(draft, turn, payment, news)
 }
 
@@ -263,6 +271,9 @@ fn reason(payment: &Payment, standing: &Standing, can_ask: bool) -> String {
         }
         State::UnfinishedProvisional => "two looks, 30 minutes apart, agree that nothing can still be paid".into(),
         State::Unfinished => "three looks, the last a day later, agree that nothing can still be paid".into(),
+        State::Accepted if denied(&payment.known).is_some() => {
+            "the gateway confirmed SUCCESS, and its own books list no payment yet".into()
+        }
         State::Accepted if can_ask => "the gateway confirmed SUCCESS; its own books were not seen yet".into(),
         State::Accepted => "the gateway confirmed SUCCESS; its own books can't be asked".into(),
         State::Reserved => or(by(&[Meaning::Reserved]), "the money is held"),

@@ -519,6 +519,33 @@ fn a_vanished_payment_object_is_booked_back() {
 }
 
 #[test]
+fn one_look_that_lists_no_payment_does_not_take_back_a_confirmed_success() {
+    let mut world = World::new();
+    world.submit("hmac", "c1", "99.90");
+    world.hear("hmac", &confirmation("SUCCESS", "c1", "7000001", "99.90", Scheme::HmacSha512));
+    let look = world.due().into_iter().next().expect("a look");
+    world.answer(&look, Outcome::Found, details("7000001", "ORDERED", &[]));
+    assert_eq!(world.state("hmac", "c1"), "accepted", "the gateway's books may be late");
+    world.prove();
+    let mut looked_at = Vec::new();
+    while world.state("hmac", "c1") == "accepted" {
+        let look = world.next_look();
+        looked_at.push(world.now.steady);
+        world.answer(&look, Outcome::Found, details("7000001", "ORDERED", &[]));
+        assert!(looked_at.len() < 10, "{looked_at:?}");
+    }
+    let [.., first, second] = looked_at.as_slice() else { panic!("one look decided it: {looked_at:?}") };
+    assert!(second.duration_since(*first) >= minutes(30));
+    assert_eq!(world.state("hmac", "c1"), "cancelled");
+    assert_eq!(world.ledger().last().expect("an entry"), "accepted -99.90 EUR");
+    world.prove();
+    let look = world.next_look();
+    world.answer(&look, Outcome::Found, details("7000001", "ORDERED", &[("7000001", "payment_approved", "99.90")]));
+    assert_eq!(world.state("hmac", "c1"), "reserved", "and a later success wins");
+    world.prove();
+}
+
+#[test]
 fn under_md5_a_success_is_only_a_hint() {
     let mut world = World::new();
     world.submit("md5", "c1", "5");
