@@ -96,6 +96,11 @@ const COOL_HOURS: [i64; 6] = [1, 2, 4, 8, 16, 24];
 const COLD_DAYS: i64 = 14;
 /// Looks after *unfinished* is final, in days after the third agreeing look.
 const SPARSE_DAYS: [i64; 4] = [3, 7, 14, 30];
+/// Looks at money that came and is not expected to go back, in hours behind the window's end. A payer may pay twice,
+/// a shop's staff may void it in the gateway's portal, and those messages get lost like any other.
+const PAID_HOURS: [i64; 2] = [0, 24];
+/// Windows of days are not waited for: their payer has paid.
+const PAID_WINDOW_MAX: SignedDuration = hours(24);
 /// Looks at a hold that nobody captured yet, in days after it was made.
 const HOLD_DAYS: [i64; 6] = [1, 3, 7, 14, 28, 56];
 /// Looks at money that can be returned, in days after it came; monthly then, to 13 months.
@@ -251,6 +256,8 @@ pub enum Phase {
     Cool,
     Cold,
     Frozen,
+    /// Behind the window of what is paid: one request, no walk.
+    Paid,
     /// Sparse looks at what is settled.
     Settled,
     /// Brought forward by a message, a deaf interval or a person.
@@ -262,7 +269,7 @@ pub enum Phase {
 impl Phase {
     /// Whether the look asks for suffixed ids and the whole family as well.
     pub fn walks_family(self) -> bool {
-        !matches!(self, Phase::Warm | Phase::Soon)
+        !matches!(self, Phase::Warm | Phase::Soon | Phase::Paid)
     }
 }
 
@@ -322,7 +329,15 @@ fn scheduled(state: State, watch: &Watch, method: &Method, number: PaymentNumber
         Some(Next { at: later(base, age + spread), phase: Phase::Settled, why: why.to_owned() })
     };
     match state {
-        State::Paid | State::Returned | State::Refunded => None,
+        State::Paid | State::Returned | State::Refunded => {
+            let end = later(watch.since, method.window?.min(PAID_WINDOW_MAX) + DECISION_AFTER);
+            let age =
+                PAID_HOURS.into_iter().map(hours).find(|age| watch.looked_at.is_none_or(|at| at < later(end, *age)))?;
+            let spread = jitter(age.max(minutes(30)), number, age.as_secs().unsigned_abs());
+            let why = "settled: did anything else come under its request?".to_owned();
+            let phase = if age.is_zero() { Phase::Paid } else { Phase::Settled };
+            Some(Next { at: later(end, age + spread), phase, why })
+        }
         State::Reserved => {
             settled(watch.state_since, &HOLD_DAYS, None, "a hold: is it captured, given back or lapsed?")
         }
@@ -378,7 +393,7 @@ fn ladder(state: State, watch: &Watch, method: &Method, number: PaymentNumber) -
         Phase::Decision => "the method's time is over: is it unfinished?",
         Phase::Cool | Phase::Cold => "still not decided at the gateway",
         Phase::Frozen => "not decided for more than two weeks: asked weekly, for ever",
-        Phase::HoldDown | Phase::Settled | Phase::Soon | Phase::HandOver => "",
+        Phase::HoldDown | Phase::Paid | Phase::Settled | Phase::Soon | Phase::HandOver => "",
     };
     Next { at: later(watch.since, age + jitter(gap, number, age.as_secs().unsigned_abs())), phase, why: why.to_owned() }
 }
@@ -561,6 +576,24 @@ mod tests {
         }
         assert_eq!(seen[..7], [3, 7, 14, 28, 56, 86, 116]);
         assert!(seen.last().is_some_and(|last| (366..=396).contains(last)), "{seen:?}");
+    }
+
+    #[test]
+    fn what_is_paid_is_looked_at_behind_its_window_and_a_day_later() {
+        let schedule = Schedule::default();
+        let card = schedule.method(false, Some("creditcard"));
+        let mut watch = Watch::new(at(SignedDuration::ZERO), at(SignedDuration::ZERO));
+        watch.concluded(at(minutes(12)), false, None);
+        let mut seen = Vec::new();
+        while let Some(next) = plan(State::Paid, &watch, card, true, N) {
+            watch.concluded(next.at, false, None);
+            seen.push(next.at);
+        }
+        let [first, second] = seen.as_slice() else { panic!("{seen:?}") };
+        assert!((at(minutes(35))..at(minutes(45))).contains(first), "{first}");
+        assert!((at(minutes(35) + hours(24))..at(hours(30))).contains(second), "{second}");
+        let wire = schedule.method(false, Some("wiretransfer"));
+        assert_eq!(plan(State::Paid, &watch, wire, true, N), None, "deposits of a wire transfer come when they come");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::core::account::{Account, Contract, Wpg};
 use crate::core::identity::suffixes_to_ask;
+use crate::core::lifecycle::State;
 use crate::core::look::{Answer, Query};
 use crate::core::payment::Payment;
 use crate::words::id::{RequestId, TransactionId};
@@ -46,7 +47,9 @@ fn wpg_queries(wpg: &Wpg, payment: &Payment, walks_family: bool) -> Vec<Query> {
     }];
     let method = payment.method.as_deref();
     // A wire transfer is stored under suffixed ids only: the bare one alone would never be found.
-    if walks_family || method == Some("wiretransfer") {
+    // Steps under suffixed ids say nothing new of what is paid.
+    let walks_suffixes = walks_family && !matches!(payment.state, State::Paid | State::Refunded);
+    if walks_suffixes || method == Some("wiretransfer") {
         let suffixed = suffixes_to_ask(method).iter().map(|suffix| format!("{}{suffix}", payment.request_id));
         queries.extend(suffixed.filter_map(|id| RequestId::new(&id).ok()).map(&ask));
     }

@@ -111,7 +111,8 @@ impl Engine {
         }
         // Behind the deadline every look may count towards an agreement, whatever brought it about.
         let method = settle::method_of(&self.policy, account, payment);
-        let may_count = schedule::deadline(method, payment.watch.since).is_some_and(|deadline| next.at >= deadline);
+        let is_late = schedule::deadline(method, payment.watch.since).is_some_and(|deadline| next.at >= deadline);
+        let may_count = is_late && next.phase != Phase::Paid;
         let queries = ask::queries(account, payment, may_count || next.phase.walks_family());
         Some(Look {
             number: payment.number,

@@ -73,11 +73,11 @@ fn order(world: &World, view: &dyn View, now: Now, n: usize) -> Result<Option<St
             checkout.can_ask && !numbers.is_empty()
         }
     };
+    let is_wpg = matches!(account.contract, Contract::Wpg(_));
     if !can_ask {
         let is_on_a_desk = matches!(payment.state, State::HandedOver | State::Accepted) && payment.desk.is_some();
         return Ok((!is_on_a_desk).then(|| format!("nobody can be asked, and it is {}", payment.state.name())));
     }
-    let is_wpg = matches!(account.contract, Contract::Wpg(_));
     let is_visible =
         |m: &&KnownMove| is_wpg || !m.transaction_id.starts_with("payment:") || numbers.contains(&m.transaction_id);
     let moves: Vec<KnownMove> = moves.iter().filter(is_visible).cloned().collect();
@@ -99,9 +99,10 @@ fn order(world: &World, view: &dyn View, now: Now, n: usize) -> Result<Option<St
         }
     }
     let booked_in = booked(&[Kind::In, Kind::InProvisional]);
-    // What is paid is asked about no more: a second payment is known only if its message came.
+    // At `checkout` the second payment has an order number of its own: unheard, nobody can ask about it.
     let is_once = moves.iter().any(|m| m.kind == MoveKind::In && m.amount == booked_in);
-    let is_second_unheard = matches!(order.script, Script::PaidTwice { .. }) && order.heard.len() < 2 && is_once;
+    let is_second_unheard =
+        !is_wpg && matches!(order.script, Script::PaidTwice { .. }) && order.heard.len() < 2 && is_once;
     if booked_in != income && !is_second_unheard {
         let state = payment.state.name();
         return Ok(Some(format!("booked in {booked_in}, the truth is {income}; it is {state}: {}", payment.reason)));
