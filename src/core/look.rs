@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::message::Transaction;
 use crate::words::id::{GatewayOrderNumber, MerchantName, PaymentNumber, RequestId, TransactionId};
-use crate::words::time::SignedDuration;
+use crate::words::time::{SignedDuration, Timestamp};
 
 /// One question: one request over the wire.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -62,4 +62,6 @@ pub struct Look {
     pub is_first: bool,
     /// Why now, in words for `explain`.
     pub reason: String,
+    /// When it was asked, on the steady clock: what it finds was true then.
+    pub asked_at: Timestamp,
 }

@@ -1,6 +1,6 @@
 //! Looks: what is due, what to ask, and what came of it.
 
-use crate::core::look::{Answer, Look};
+use crate::core::look::{Answer, Look, Outcome};
 use crate::core::payment::Payment;
 use crate::core::record::Event;
 use crate::core::schedule::{self, Phase};
@@ -9,11 +9,14 @@ use crate::engine::intake::{TRANSACTIONS_MAX, allow_listed};
 use crate::engine::{Engine, ask, settle};
 use crate::store::{Draft, Fault, Table, View};
 use crate::words::id::{MerchantName, PaymentNumber};
-use crate::words::time::{Now, Timestamp};
+use crate::words::time::{Now, SignedDuration, Timestamp, minutes};
 
 /// Rows of one account's lane passed over in one reading, because they are in flight.
 const DUE_SCAN_MAX_ROWS: usize = 2_048;
 const DUE_PAGE_ROWS: usize = 256;
+/// An answer that is older than this says nothing any more. Less than agreeing looks lie apart, or one moment at the
+/// gateway could count as two; more than any request takes.
+const ANSWER_MAX_AGE: SignedDuration = minutes(15);
 
 impl Engine {
     /// The looks that are due: payments never looked at before the backlog, oldest first in each; at
@@ -34,7 +37,7 @@ impl Engine {
         numbers.extend(backlog.into_iter().take(room));
         let mut looks = Vec::new();
         for number in numbers {
-            looks.extend(self.look(&books::payment_at(view, number)?));
+            looks.extend(self.look(&books::payment_at(view, number)?, now));
         }
         Ok(looks)
     }
@@ -103,7 +106,7 @@ impl Engine {
     }
 
     /// The look a payment needs; `None` where nobody can be asked.
-    pub fn look(&self, payment: &Payment) -> Option<Look> {
+    pub fn look(&self, payment: &Payment, now: Now) -> Option<Look> {
         let account = self.policy.accounts.get(&payment.merchant)?;
         let next = payment.next.as_ref()?;
         if next.phase == Phase::HandOver || !settle::can_ask(account, payment) {
@@ -121,6 +124,7 @@ impl Engine {
             queries,
             is_first: payment.watch.looks == 0 && payment.watch.failures == 0,
             reason: next.why.clone(),
+            asked_at: now.steady,
         })
     }
 
@@ -130,7 +134,13 @@ impl Engine {
         if books::payment(draft, look.number)?.is_none() {
             return Ok(());
         }
+        // It was read before a machine slept, say: the gateway may know more by now, and must not seem to know less.
+        let is_stale = now.steady.duration_since(look.asked_at) > ANSWER_MAX_AGE;
         let answers = answers.iter().map(|answer| {
+            if is_stale {
+                let outcome = Outcome::Unavailable { why: "the answer came too late".to_owned(), retry_after: None };
+                return Answer { outcome, transactions: Vec::new(), ..answer.clone() };
+            }
             let transactions = answer.transactions.iter().take(TRANSACTIONS_MAX).cloned().map(allow_listed).collect();
             Answer { transactions, ..answer.clone() }
         });

@@ -155,6 +155,7 @@ impl Retriever {
             let Some(asker) = self.askers.get(name) else { continue };
             while lane.room(now) > 0 {
                 let Some(look) = looks.pop_front() else { break };
+                let look = Look { asked_at: now, ..look };
                 lane.begin(look.queries.len());
                 self.tasks.spawn(ask(asker.clone(), look, self.writer.clone(), self.events.clone()));
             }

@@ -497,3 +497,23 @@ fn one_sink_in_trouble_does_not_silence_the_other() {
     let logs = left.iter().filter(|(_, row)| String::from_utf8_lossy(row).contains("\"log\"")).count();
     assert_eq!(logs, 0, "of {} tellings left, {logs} are for the log", left.len());
 }
+
+// ---- time that passes unseen ----
+
+#[test]
+fn an_answer_from_before_a_long_sleep_is_asked_for_again() {
+    let mut world = World::new();
+    world.submit("signed", "r1", "12.50");
+    world.pass(minutes(40));
+    let first = world.next_look();
+    world.answer(&first, Outcome::NotFound, vec![]);
+    let second = world.next_look();
+    world.pass(minutes(33));
+    world.answer(&second, Outcome::NotFound, vec![]);
+    assert_eq!(world.state("signed", "r1"), "open", "what was true before the sleep agrees with nothing");
+    let again = world.next_look();
+    assert!(world.now.steady.duration_since(second.asked_at) < minutes(40), "and it is asked again soon");
+    world.answer(&again, Outcome::Found, vec![transaction("t1", "r1", "purchase", "success", "12.50")]);
+    assert_eq!(world.state("signed", "r1"), "paid");
+    world.prove();
+}
