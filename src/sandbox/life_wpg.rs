@@ -233,15 +233,47 @@ impl Stage<'_> {
     }
 }
 
+/// Whether the sandbox plays a transaction type at all.
+pub fn is_played(money_type: &str) -> bool {
+    // They are answered and move nothing.
+    const MONEYLESS: [&str; 8] = [
+        "authorization-only",
+        "check-enrollment",
+        "check-payer-response",
+        "check-risk",
+        "check-signature",
+        "detokenize",
+        "get-url",
+        "tokenize",
+    ];
+    direction(money_type).is_some() || MONEYLESS.contains(&money_type)
+}
+
 /// Which way money moves with a success of a type the sandbox plays. Stated here on its own, not
 /// taken from the rules it is used to check.
 pub fn direction(money_type: &str) -> Option<MoveKind> {
     match money_type {
-        "authorization" | "preauthorization" => Some(MoveKind::Hold),
-        "void-authorization" | "void-preauthorization" => Some(MoveKind::Release),
-        "debit" | "purchase" | "deposit" | "capture-authorization" | "capture-preauthorization" => Some(MoveKind::In),
+        "authorization"
+        | "preauthorization"
+        | "final-authorization"
+        | "referenced-authorization"
+        | "authorization-supplementary" => Some(MoveKind::Hold),
+        "void-authorization" | "void-preauthorization" | "void-final-authorization" | "void-auth-supplementary" => {
+            Some(MoveKind::Release)
+        }
+        "debit"
+        | "purchase"
+        | "referenced-purchase"
+        | "deposit"
+        | "capture-authorization"
+        | "capture-preauthorization"
+        | "capture-final-auth"
+        | "void-refund-capture"
+        | "void-refund-purchase"
+        | "void-credit"
+        | "void-original-credit" => Some(MoveKind::In),
         "debit-return" | "refund-debit" | "refund-purchase" | "refund-capture" | "void-purchase" | "void-capture"
-        | "credit" => Some(MoveKind::Out),
+        | "void-debit" | "credit" | "original-credit" => Some(MoveKind::Out),
         _ => None,
     }
 }
