@@ -79,17 +79,17 @@ impl Answer {
 }
 
 impl Gateway {
-    /// Answers one question of the retriever, or of a shop that generates an order number.
+    /// Answers one request: a question of the retriever, or what a shop sends.
     pub fn answer(&mut self, now: Timestamp, request: &Request) -> Reply {
         let path = request.path();
         if path.contains("/engine/rest/") || path.ends_with("/api/payment/register") {
             return self.answer_wpg_request(now, request);
         }
-        if path.ends_with("/toolkit.php") || path.contains("/backend/") {
-            let fields = form(request.body);
-            let asker = self.checkout_asker(&fields).map(|shop| shop.account.name.clone());
-            let genuine = self.answer_checkout(now, path, asker.as_ref(), &fields, request);
-            return self.in_manner(now, asker.as_ref(), genuine);
+        let is_checkout =
+            ["/toolkit.php", "/init.php", "/init-server.php", "/frontend/init"].iter().any(|page| path.ends_with(page))
+                || ["/backend/", "/dataStorage/"].iter().any(|folder| path.contains(folder));
+        if is_checkout {
+            return self.answer_checkout_request(now, request);
         }
         Reply::Answer(Answer::new(404, "text/plain", "no such page\n"))
     }
@@ -116,7 +116,7 @@ impl Gateway {
         }
     }
 
-    fn in_manner(&self, now: Timestamp, asker: Option<&MerchantName>, genuine: Answer) -> Reply {
+    pub(super) fn in_manner(&self, now: Timestamp, asker: Option<&MerchantName>, genuine: Answer) -> Reply {
         let manner = self.outages.iter().find(|outage| outage.covers(asker, now)).map(|outage| outage.manner);
         let is_wpg = asker.and_then(|name| self.shops.get(name)).is_some_and(|shop| shop.wpg().is_some());
         match manner {

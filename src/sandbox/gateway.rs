@@ -32,6 +32,10 @@ pub struct Gateway {
     by_id: BTreeMap<String, BTreeSet<Name>>,
     /// `checkout` order number → whose.
     pub(super) by_number: BTreeMap<GatewayOrderNumber, Name>,
+    /// `checkout` credit numbers given out or chosen by shops for payouts.
+    pub(super) credits: BTreeSet<GatewayOrderNumber>,
+    /// `checkout`: fingerprints of requests that asked for a check of duplicates, and when they came.
+    pub(super) fingerprints: BTreeMap<String, Timestamp>,
     queue: BTreeMap<(Timestamp, u64), Item>,
     waiting_for_answer: BTreeMap<u64, Item>,
     sent: VecDeque<Sent>,
@@ -44,7 +48,7 @@ pub struct Gateway {
     signing: Option<Arc<SigningKey>>,
     next_message: u64,
     next_number: u64,
-    prng: Prng,
+    pub(super) prng: Prng,
 }
 
 /// A payment's name at the gateway.
@@ -171,6 +175,8 @@ impl Gateway {
             payments: BTreeMap::new(),
             by_id: BTreeMap::new(),
             by_number: BTreeMap::new(),
+            credits: BTreeSet::new(),
+            fingerprints: BTreeMap::new(),
             queue: BTreeMap::new(),
             waiting_for_answer: BTreeMap::new(),
             sent: VecDeque::new(),

@@ -91,6 +91,8 @@ pub(super) fn confirmation(
     error_code: Option<&str>,
 ) -> Vec<(String, String)> {
     let own_id = (contract.own_id_parameter.as_str(), payment.request.request_id.to_string());
+    let further = payment.request.custom_fields.iter().flatten();
+    let further: Vec<(&str, String)> = further.map(|(name, value)| (name.as_str(), value.clone())).collect();
     let mut fields: Vec<(&str, String)> = Vec::new();
     match state {
         PaymentState::Success => {
@@ -101,6 +103,7 @@ pub(super) fn confirmation(
             fields.push(("orderNumber", number.clone()));
             fields.push(("paymentState", state.name().into()));
             fields.push(own_id);
+            fields.extend(further);
             if payment_type(&payment.request) == "CCARD" {
                 fields.push(("authenticated", "Yes".into()));
                 fields.push(("anonymousPan", "0001".into()));
@@ -118,6 +121,7 @@ pub(super) fn confirmation(
             }
             fields.push(("paymentState", state.name().into()));
             fields.push(own_id);
+            fields.extend(further);
         }
         PaymentState::Failure => {
             let text = match error_code {
@@ -139,10 +143,12 @@ pub(super) fn confirmation(
             }
             fields.push(("paymentState", state.name().into()));
             fields.push(own_id);
+            fields.extend(further);
         }
         PaymentState::Cancel => {
             fields.push(("paymentState", state.name().into()));
             fields.push(own_id);
+            fields.extend(further);
         }
     }
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

@@ -20,6 +20,8 @@ mod outage;
 pub mod prng;
 mod script;
 mod shop;
+mod operate_checkout;
+mod take_checkout;
 mod take_wpg;
 mod truth;
 

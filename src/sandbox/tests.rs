@@ -14,6 +14,7 @@ use crate::words::id::{GatewayOrderNumber, MerchantName, OrderNumber, RequestId,
 use crate::words::money::Amount;
 use crate::words::time::{Timestamp, days, hours, later, minutes, seconds};
 
+mod taking_checkout;
 mod taking_wpg;
 
 fn start() -> Timestamp {
