@@ -78,6 +78,11 @@ impl Answer {
     }
 }
 
+/// What a payer's browser sees. The script decides what becomes of the payment, not a click.
+const PAYERS_PAGE: &str = "<!DOCTYPE html><html lang=\"en\"><head><title>Sandbox</title></head><body><h1>The payer is here</h1>\
+    <p>What becomes of this payment is decided already: by what was set with POST /control/play, or as usual.</p>\
+    </body></html>";
+
 impl Gateway {
     /// Answers one request: a question of the retriever, or what a shop sends.
     pub fn answer(&mut self, now: Timestamp, request: &Request) -> Reply {
@@ -90,6 +95,10 @@ impl Gateway {
                 || ["/backend/", "/dataStorage/"].iter().any(|folder| path.contains(folder));
         if is_checkout {
             return self.answer_checkout_request(now, request);
+        }
+        let is_payers = path.starts_with("/redirect/") || path == "/processing" || path == "/select.php";
+        if is_payers && request.method == "GET" {
+            return Reply::Answer(Answer::new(200, "text/html; charset=UTF-8", PAYERS_PAGE));
         }
         Reply::Answer(Answer::new(404, "text/plain", "no such page\n"))
     }

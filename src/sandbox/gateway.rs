@@ -454,6 +454,12 @@ impl Gateway {
         orders.into_iter().map(truth).collect()
     }
 
+    /// The truth about the payments that belong to no order number, by merchant.
+    pub fn truths_without_order(&self, now: Timestamp) -> Vec<(MerchantName, PaymentTruth)> {
+        let unnumbered = self.payments.iter().filter(|(_, payment)| payment.order_number.is_none());
+        unnumbered.map(|((merchant, _), payment)| (merchant.clone(), payment.truth(now))).collect()
+    }
+
     /// The truth about one payment; `None`: it never reached this gateway.
     pub fn payment_truth(
         &self,

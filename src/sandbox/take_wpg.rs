@@ -9,6 +9,7 @@ use super::answer::{Answer, Reply, Request, is_json_wanted};
 use super::chain::{self, Refused};
 use super::coming::{Of, Seen, usual_wpg};
 use super::gateway::{Gateway, How, NotTaken};
+use super::life::MoveKind;
 use super::life_wpg;
 use super::message::{Answered, answered};
 use super::script::{Plan, Script};
@@ -231,7 +232,9 @@ fn usual(facts: &Facts, submission: &Submission) -> Script {
     let kind = submission.transaction_type.as_deref().unwrap_or_default();
     let is_card = submission.payment_method.as_deref().is_none_or(|m| matches!(m, "creditcard" | "maestro"));
     let is_at_once = facts.kind == Kind::FollowUp || (facts.kind == Kind::Payment && is_card);
-    usual_wpg(is_at_once, life_wpg::direction(kind) == Some(super::life::MoveKind::Hold))
+    let is_wire = submission.payment_method.as_deref() == Some("wiretransfer");
+    let holds = !is_wire && life_wpg::direction(kind) == Some(MoveKind::Hold);
+    usual_wpg(is_at_once, holds)
 }
 
 /// A refused request: state failed, one status, no transaction-id.

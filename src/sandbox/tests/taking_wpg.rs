@@ -108,6 +108,43 @@ fn a_redirect_method_hands_out_a_url_and_the_payer_pays_later() {
 }
 
 #[test]
+fn a_wire_transfer_is_announced_and_comes_in_deposits() {
+    let mut gateway = gateway();
+    let twice = Script::PaidTwice { after: hours(5), again_after: hours(9) };
+    gateway
+        .play(Coming {
+            merchant: eu(),
+            of: Of::Payments,
+            request_id: None,
+            order_number: None,
+            times: 1,
+            play: twice,
+            plan: Plan::default(),
+        })
+        .expect("kept");
+    let sent = Sent { target: "/engine/rest/paymentmethods/", ..TO_PAYMENTS };
+    let t = made(&post(&mut gateway, start(), &sent, &xml("r-1", "authorization", "wiretransfer", AMOUNT)));
+    let codes: Vec<&str> = t.statuses.iter().map(|status| status.code.as_str()).collect();
+    assert_eq!((t.request_id.as_deref(), codes, t.redirect_only), (Some("r-1"), vec!["201.0000", "100.0000"], false));
+    assert_eq!(gateway.truths(start()).remove(0).held(), None, "nothing is held");
+    let end = later(start(), days(1));
+    for (id, expected) in [
+        ("r-1", Outcome::NotFound),
+        ("r-1-authorization", Outcome::Found),
+        ("r-1-deposit", Outcome::Found),
+        ("r-1-deposit:2", Outcome::Found),
+    ] {
+        assert_eq!(ask_wpg(&mut gateway, end, &by_request(id)).outcome, expected, "{id}");
+    }
+    let deposit = ask_wpg(&mut gateway, end, &by_request("r-1-deposit:2")).transactions.remove(0);
+    assert_eq!(
+        (deposit.transaction_type.as_deref(), deposit.parent_transaction_id),
+        (Some("deposit"), t.transaction_id)
+    );
+    assert_eq!(gateway.truths(end).remove(0).received(), Amount::parse("25.00", "EUR").ok());
+}
+
+#[test]
 fn follow_ups_are_executed_against_the_chain() {
     let mut gateway = gateway();
     let mut go = |id: &str, kind: &str, more: &str| {

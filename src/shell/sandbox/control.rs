@@ -126,7 +126,12 @@ pub fn answer(gateway: &mut Gateway, clock: &Clock, method: &str, path: &str, bo
     match (method, path) {
         ("POST", "/control/payments") => read(body, |new: NewPayment| start(gateway, now, &new)),
         ("GET", "/control/payments") => (200, payments(gateway)),
-        ("GET", "/control/truth") => (200, json!({ "items": gateway.truths(now) })),
+        ("GET", "/control/truth") => {
+            let unnumbered = gateway.truths_without_order(now).into_iter();
+            let unnumbered: Vec<_> =
+                unnumbered.map(|(merchant, p)| json!({ "merchant": merchant, "payment": p })).collect();
+            (200, json!({ "items": gateway.truths(now), "without_order_number": unnumbered }))
+        }
         ("GET", "/control/sent") => (200, json!({ "items": gateway.sent().collect::<Vec<_>>() })),
         ("POST", "/control/order-numbers") => (201, json!({ "gateway_order_number": gateway.generate_order_number() })),
         ("POST", "/control/outages") => read(body, |new: NewOutage| outage(gateway, new)),
