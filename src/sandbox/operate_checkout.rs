@@ -2,13 +2,11 @@
 //! checkout b.2, c.2). Questions are answered elsewhere.
 
 use super::answer::{Answer, Reply};
-use super::answer_checkout::{Fields, are_right, field, told};
+use super::answer_checkout::{Sent, told};
 use super::coming::{Of, Seen};
 use super::gateway::{Gateway, How, Name, NotTaken, Payment};
 use super::life::{CreditView, Life, Move, MoveKind, OrderView, PaymentView, day_end};
 use super::script::{Plan, Script};
-use super::shop::Shop;
-use crate::core::account::Checkout;
 use crate::core::submission::Submission;
 use crate::wire::checkout::encode;
 use crate::wire::request::{Facts, Operation};
@@ -81,30 +79,26 @@ struct Standing {
 
 impl Gateway {
     /// Executes an operation whose request the form is, or says why not.
-    #[allow(clippy::too_many_arguments)] // the parts of one request, each used once
     pub(super) fn operate_checkout(
         &mut self,
         now: Timestamp,
-        shop: &Shop,
-        contract: &Checkout,
+        sent: &Sent<'_>,
         operation: Operation,
         facts: &Facts,
-        fields: &Fields,
-        body: &[u8],
     ) -> Reply {
-        let product = contract.product;
+        let product = sent.contract.product;
         let reply = |refused: &Refused| {
             Reply::Answer(told(encode::errors_reply(product, Some(refused.status), &refused.errors)))
         };
-        if !are_right(shop, contract, body) {
+        if !sent.is_right() {
             return reply(&Refused::of("18506", "REQUESTFINGERPRINT is invalid."));
         }
-        let missing = needed(operation).iter().filter(|(name, ..)| field(fields, name).is_none_or(str::is_empty));
+        let missing = needed(operation).iter().filter(|(name, ..)| sent.field(name).is_none_or(str::is_empty));
         let errors: Vec<_> = missing.map(|(_, code, text)| (*code, *text)).collect();
         if !errors.is_empty() {
             return reply(&Refused { status: 1, errors });
         }
-        let merchant = &shop.account.name;
+        let merchant = sent.merchant();
         let order_number = facts.gateway_order_number.as_ref().and_then(|number| {
             let name = self.by_number.get(number)?;
             self.payments[name].order_number.clone()
@@ -118,7 +112,7 @@ impl Gateway {
             }
             Some(_) | None => {}
         }
-        match self.operate(now, merchant, operation, facts, fields) {
+        match self.operate(now, sent, operation, facts) {
             Ok(done) => {
                 let done = done.into_iter().map(|(name, value)| (name.to_owned(), value));
                 let all: Vec<_> = std::iter::once(("status".to_owned(), "0".to_owned())).chain(done).collect();
@@ -131,19 +125,18 @@ impl Gateway {
     fn operate(
         &mut self,
         now: Timestamp,
-        merchant: &MerchantName,
+        sent: &Sent<'_>,
         operation: Operation,
         facts: &Facts,
-        fields: &Fields,
     ) -> Result<Done, Refused> {
         match operation {
-            Operation::RecurPayment => self.recur(now, merchant, facts, fields),
-            Operation::TransferFund => self.transfer(now, merchant, facts, fields),
+            Operation::RecurPayment => self.recur(now, sent, facts),
+            Operation::TransferFund => self.transfer(now, sent, facts),
             Operation::ApproveReversal
             | Operation::Deposit
             | Operation::DepositReversal
             | Operation::Refund
-            | Operation::RefundReversal => self.change(now, merchant, operation, facts),
+            | Operation::RefundReversal => self.change(now, sent.merchant(), operation, facts),
             Operation::GenerateOrderNumber | Operation::GetFinancialInstitutions | Operation::GetOrderDetails => {
                 Err(refused(NOT_ALLOWED))
             }
@@ -193,13 +186,8 @@ impl Gateway {
         Ok(done)
     }
 
-    fn recur(
-        &mut self,
-        now: Timestamp,
-        merchant: &MerchantName,
-        facts: &Facts,
-        fields: &Fields,
-    ) -> Result<Done, Refused> {
+    fn recur(&mut self, now: Timestamp, sent: &Sent<'_>, facts: &Facts) -> Result<Done, Refused> {
+        let merchant = sent.merchant();
         let amount = money(facts)?;
         let source = &self.payments[&self.source(now, merchant, facts)?];
         if later(source.started, SOURCE_AGE_MAX) < now {
@@ -214,7 +202,7 @@ impl Gateway {
             gateway_order_number: Some(number.clone()),
             ..bare(merchant, request_id, amount)
         };
-        let script = match field(fields, "autoDeposit").is_some_and(|yes| yes.eq_ignore_ascii_case("yes")) {
+        let script = match sent.field("autoDeposit").is_some_and(|yes| yes.eq_ignore_ascii_case("yes")) {
             true => Script::Success { after: SignedDuration::ZERO },
             false => Script::Reserved { after: SignedDuration::ZERO },
         };
@@ -238,13 +226,8 @@ impl Gateway {
 
     /// Pays out. That it appears under the source order is not documented (fact sheet checkout c.2): the reply alone
     /// tells of it.
-    fn transfer(
-        &mut self,
-        now: Timestamp,
-        merchant: &MerchantName,
-        facts: &Facts,
-        fields: &Fields,
-    ) -> Result<Done, Refused> {
+    fn transfer(&mut self, now: Timestamp, sent: &Sent<'_>, facts: &Facts) -> Result<Done, Refused> {
+        let merchant = sent.merchant();
         let amount = money(facts)?;
         let given = facts.object.as_ref().and_then(|object| object.as_str().strip_prefix("credit:"));
         let given = given.and_then(|number| GatewayOrderNumber::new(number).ok());
@@ -253,7 +236,7 @@ impl Gateway {
         {
             return Err(refused(CREDIT_TWICE));
         }
-        let source = match field(fields, "fundTransferType") {
+        let source = match sent.field("fundTransferType") {
             Some("EXISTINGORDER") => Some(self.source(now, merchant, facts)?),
             Some("SEPA-CT" | "SKRILLWALLET" | "MONETA") => None,
             Some(_) | None => return Err(refused(BAD_TRANSFER)),
