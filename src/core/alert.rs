@@ -30,6 +30,8 @@ pub enum Topic {
     Deaf,
     /// The wall clock jumped.
     Clock,
+    /// The shop's own listener does not take what is passed on to it.
+    Relay,
 }
 
 impl Topic {
@@ -43,6 +45,7 @@ impl Topic {
             Topic::Forgeries => "forgeries",
             Topic::Deaf => "deaf",
             Topic::Clock => "clock",
+            Topic::Relay => "relay",
         }
     }
 }

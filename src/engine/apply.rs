@@ -14,6 +14,7 @@ use crate::engine::facts::link;
 use crate::engine::looked::looked;
 use crate::engine::notified::notified;
 use crate::engine::order_numbers::{claim_named, told_order};
+use crate::engine::relayed::{not_relayed, relay_trouble, relayed_others};
 use crate::engine::settle::{News, Turn, settle};
 use crate::engine::{books, settle};
 use crate::store::{Draft, Fault, Table};
@@ -90,6 +91,11 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
             let row = serde_json::json!({ "day": day, "final": is_final, "inputs": inputs, "sha256": sha256, "at": now.wall });
             books::write(draft, Table::Reports, key, &row)
         }
+        // Evidence, and no more: what the shop says to a message changes nothing in the books.
+        Event::Relayed { .. } => Ok(()),
+        Event::NotRelayed { merchant, why, .. } => not_relayed(draft, turn, merchant, *why),
+        Event::RelayedOthers { merchant, lost, .. } => relayed_others(draft, turn, merchant, *lost),
+        Event::Relay { merchant, why } => relay_trouble(draft, turn, merchant, why.as_deref()),
     }
 }
 

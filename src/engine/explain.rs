@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::core::look::{Answer, Outcome, Query};
 use crate::core::message::{Format, Transaction};
 use crate::core::payment::Payment;
+use crate::core::relay::Attempt;
 use crate::core::record::{Event, Notified, Record, ResponseOutcome, Weight};
 use crate::engine::views::EVIDENCE_MAX;
 use crate::engine::{Engine, books, views};
@@ -103,6 +104,17 @@ fn sentence(record: &Record) -> (String, &'static str) {
         Event::TimeOver { .. } => {
             ("its time is over and nobody can be asked".into(), "never declared failed: handed over to a person")
         }
+        Event::Relayed { answer, attempts, .. } => {
+            let again = if *attempts > 1 { format!(" at attempt {attempts}") } else { String::new() };
+            let rule = match answer {
+                Attempt::Accepted { .. } => "a kept message is passed on until the shop answers 2xx",
+                Attempt::Refused { .. } | Attempt::Unreachable { .. } => "not taken: it is tried again, later each time",
+            };
+            (format!("relayed to the shop: {}{again}", answer.text()), rule)
+        }
+        Event::NotRelayed { why, .. } => {
+            (format!("not relayed to the shop: {}", why.text()), "what is not passed on is told; its copy stays here")
+        }
         Event::Policy { .. }
         | Event::Lane { .. }
         | Event::Deaf { .. }
@@ -112,7 +124,9 @@ fn sentence(record: &Record) -> (String, &'static str) {
         | Event::Repeated { .. }
         | Event::Resolved { .. }
         | Event::Told { .. }
-        | Event::Reported { .. } => ("something about the daemon itself".into(), ""),
+        | Event::Reported { .. }
+        | Event::RelayedOthers { .. }
+        | Event::Relay { .. } => ("something about the daemon itself".into(), ""),
     }
 }
 

@@ -72,6 +72,7 @@ impl World {
                 alerts: AlertPolicy::default(),
                 report: ReportPolicy::default(),
                 keeping: Keeping { ring_slots: 4, unverified_max_per_request: 3, ..Keeping::default() },
+                relays: Default::default(),
             },
         };
         let mut world =

@@ -28,6 +28,7 @@ use super::demo_clock::DemoClock;
 use super::gateway::{Asker, install_tls};
 use super::http::{self, Limits, Listener, Room, Turned};
 use super::opening::{Abort, Opening};
+use super::relay::Relay;
 use super::reports::{Reports, Trouble};
 use super::retriever::Retriever;
 use super::spool::Spool;
@@ -274,6 +275,10 @@ impl Parts {
             (gateway.lanes_max, gateway.requests_per_second_max)
         });
         self.tracker.spawn(retriever.run(self.stop.clone()));
+        if !config.shops.is_empty() {
+            let relay = Relay::new(self.writer.clone(), &config.shops).context("can't make the client for a relay")?;
+            self.tracker.spawn(relay.run(self.stop.clone()));
+        }
         let reports = config.reports.clone().map(|folder| Reports { folder, trouble: self.report_trouble.clone() });
         if let Some(reports) = &reports {
             reports

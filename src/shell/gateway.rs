@@ -217,26 +217,27 @@ struct Received {
 }
 
 async fn send(request: RequestBuilder) -> Result<Received, String> {
-    // Without the URL: ids in it belong to the shop, and the error goes to the journal.
-    let failed = |error: reqwest::Error| {
-        let error = error.without_url();
-        let kind = if error.is_connect() { "can't connect" } else { "the answer broke off" };
-        match std::error::Error::source(&error) {
-            Some(cause) => format!("{kind}: {}", root(cause)),
-            None => kind.to_owned(),
-        }
-    };
-    let mut response = request.send().await.map_err(failed)?;
+    let mut response = request.send().await.map_err(cause)?;
     let header = |name| response.headers().get(name).and_then(|v: &HeaderValue| v.to_str().ok()).map(str::to_owned);
     let (content_type, retry_after) = (header(CONTENT_TYPE), header(RETRY_AFTER));
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+    while let Some(chunk) = response.chunk().await.map_err(cause)? {
         if body.len() + chunk.len() > ANSWER_MAX_BYTES {
             return Err(format!("the answer is longer than {ANSWER_MAX_BYTES} bytes"));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(Received { status: response.status().as_u16(), content_type, retry_after, body })
+}
+
+/// Why a request got no answer. Without the URL: ids in it belong to the shop, and the error goes to the journal.
+pub fn cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let kind = if error.is_connect() { "can't connect" } else { "the answer broke off" };
+    match std::error::Error::source(&error) {
+        Some(cause) => format!("{kind}: {}", root(cause)),
+        None => kind.to_owned(),
+    }
 }
 
 fn root(error: &dyn std::error::Error) -> String {

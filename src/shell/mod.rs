@@ -16,6 +16,7 @@ pub mod admin;
 pub mod lane;
 pub mod gateway;
 pub mod retriever;
+pub mod relay;
 pub mod webhook;
 pub mod notifier;
 pub mod telemetry;

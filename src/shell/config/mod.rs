@@ -5,6 +5,7 @@ pub mod address;
 mod merchant;
 pub mod problem;
 mod raw;
+mod relay;
 pub mod schedule;
 pub mod secret;
 
@@ -20,6 +21,7 @@ use secrecy::SecretString;
 
 pub use merchant::Gateway;
 pub use problem::Problem;
+pub use relay::Shop;
 
 use crate::core::policy::{AlertPolicy, Keeping, Policy, ReportPolicy};
 use crate::wire::Keys;
@@ -34,6 +36,8 @@ pub struct Config {
     pub listen: Listen,
     pub store: Store,
     pub gateways: BTreeMap<MerchantName, Gateway>,
+    /// The shops' own listeners, for accounts whose notifications are passed on.
+    pub shops: BTreeMap<MerchantName, Shop>,
     pub policy: Policy,
     pub keys: Keys,
     /// The spool directory, where one is used.
@@ -231,10 +235,16 @@ impl Reading<'_> {
         let mut gateways = BTreeMap::new();
         let mut accounts = BTreeMap::new();
         let mut keys = Keys::new();
+        let (mut shops, mut relays) = (BTreeMap::new(), BTreeMap::new());
         for (name, merchant) in &raw.merchants {
             let checked = merchant::check(self, name, merchant, &raw.merchants, &report.time_zone)?;
             if let Some(key) = checked.key {
                 keys.insert(checked.account.name.clone(), key);
+            }
+            if let Some(raw) = &merchant.relay {
+                let (shop, relay) = relay::check(self, name, raw)?;
+                shops.insert(checked.account.name.clone(), shop);
+                relays.insert(checked.account.name.clone(), relay);
             }
             gateways.insert(checked.account.name.clone(), checked.gateway);
             accounts.insert(checked.account.name.clone(), checked.account);
@@ -246,12 +256,14 @@ impl Reading<'_> {
             alerts: self.alerts(&raw.alerts, webhook.is_some())?,
             report,
             keeping: self.keeping(&raw.keeping)?,
+            relays,
         };
         Ok(Config {
             file: self.file.to_owned(),
             listen,
             store: Store { path: self.path(&raw.store.path), cache_mib: raw.store.cache_mib },
             gateways,
+            shops,
             policy,
             keys,
             spool: raw.spool.path.as_deref().map(|p| self.path(p)),

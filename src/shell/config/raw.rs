@@ -57,6 +57,8 @@ pub struct Merchant {
     pub requests_per_second_max: Option<u32>,
     #[serde(default)]
     pub lanes_max: Option<usize>,
+    #[serde(default)]
+    pub relay: Option<Relay>,
     // wpg
     #[serde(default)]
     pub merchant_account_ids: Option<Vec<String>>,
@@ -79,6 +81,34 @@ pub struct Merchant {
     pub algorithm: Option<String>,
     #[serde(default)]
     pub own_id_parameter: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Relay {
+    pub url: String,
+    #[serde(default)]
+    pub allow_private_address: bool,
+    #[serde(default)]
+    pub forward_refuted: bool,
+    #[serde(default)]
+    pub forward_repeats: bool,
+    #[serde(default)]
+    pub retry_first: Option<String>,
+    #[serde(default)]
+    pub retry_max: Option<String>,
+    #[serde(default)]
+    pub alert_after: Option<String>,
+    #[serde(default)]
+    pub give_up_after: Option<String>,
+    #[serde(default)]
+    pub timeout: Option<String>,
+    #[serde(default)]
+    pub in_flight_max: Option<usize>,
+    #[serde(default)]
+    pub backlog_max_messages: Option<u64>,
+    #[serde(default)]
+    pub backlog_max_bytes: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
