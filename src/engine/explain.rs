@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::core::look::{Answer, Outcome, Query};
 use crate::core::message::{Format, Transaction};
 use crate::core::payment::Payment;
-use crate::core::relay::Attempt;
 use crate::core::record::{Event, Notified, Record, ResponseOutcome, Weight};
+use crate::core::relay::Attempt;
 use crate::engine::views::EVIDENCE_MAX;
 use crate::engine::{Engine, books, views};
 use crate::store::{Fault, View};
@@ -108,7 +108,9 @@ fn sentence(record: &Record) -> (String, &'static str) {
             let again = if *attempts > 1 { format!(" at attempt {attempts}") } else { String::new() };
             let rule = match answer {
                 Attempt::Accepted { .. } => "a kept message is passed on until the shop answers 2xx",
-                Attempt::Refused { .. } | Attempt::Unreachable { .. } => "not taken: it is tried again, later each time",
+                Attempt::Refused { .. } | Attempt::Unreachable { .. } => {
+                    "not taken: it is tried again, later each time"
+                }
             };
             (format!("relayed to the shop: {}{again}", answer.text()), rule)
         }

@@ -24,8 +24,7 @@ pub struct Envelope {
 
 /// A head and the body in one row: the head's length (u32), itself, the body.
 pub fn pack<H: Serialize>(head: &H, body: &[u8]) -> Result<Vec<u8>, Fault> {
-    let head =
-        serde_json::to_vec(head).map_err(|why| Fault::Broken(format!("an envelope can't be written: {why}")))?;
+    let head = serde_json::to_vec(head).map_err(|why| Fault::Broken(format!("an envelope can't be written: {why}")))?;
     let length = u32::try_from(head.len()).map_err(|_| Fault::Broken("an envelope of 4 GiB".into()))?;
     let mut row = length.to_be_bytes().to_vec();
     row.extend_from_slice(&head);

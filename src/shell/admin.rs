@@ -1,5 +1,7 @@
 //! The admin interface: what the shop's back end and the command line ask. JSON in, JSON out, strict.
 
+mod relay;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -71,6 +73,7 @@ pub fn router(admin: Admin, guard: Guard) -> Router {
         .route("/v1/demo/hold-judging", post(demo_hold_judging))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
+        .merge(relay::routes())
         .fallback(|| async { refused(StatusCode::NOT_FOUND, refusal("no such address", None, None)) })
         .method_not_allowed_fallback(|| async {
             refused(StatusCode::METHOD_NOT_ALLOWED, refusal("not this method here", None, Some("see docs/http.md")))

@@ -7,6 +7,7 @@ mod columns;
 mod decode;
 mod pages;
 mod print;
+mod relay;
 mod screen;
 mod settings;
 mod source;
@@ -142,6 +143,9 @@ enum Command {
         #[command(flatten)]
         printing: Printing,
     },
+    /// Messages that wait to be passed on to a shop's own listener.
+    #[command(subcommand)]
+    Relay(relay::Relay),
     /// The reconciled order ledger.
     #[command(subcommand)]
     Ledger(Ledger),
@@ -284,6 +288,7 @@ fn command(command: Command) -> Result<u8, Failure> {
             check::report(&file, &day, format, verify)
         }
         Command::Rebuild { file, printing } => check::rebuild(&file, printing),
+        Command::Relay(command) => relay::run(command),
         Command::Ledger(Ledger::Export { file, format, json, after }) => {
             ask::ledger(&file, if json { print::LedgerFormat::Jsonl } else { format }, after)
         }

@@ -24,8 +24,8 @@ pub struct Shop {
 
 pub(super) fn check(reading: &Reading, name: &str, raw: &raw::Relay) -> Result<(Shop, RelayPolicy), Problem> {
     let at = |key: &str| format!("merchants.{name}.relay.{key}");
-    let url = address::any_url(&raw.url, raw.allow_private_address)
-        .map_err(|e| reading.problem(at("url"), e.to_string()))?;
+    let url =
+        address::any_url(&raw.url, raw.allow_private_address).map_err(|e| reading.problem(at("url"), e.to_string()))?;
     let duration = |key: &str, text: &Option<String>, default: SignedDuration| match text {
         Some(text) => reading.duration(&at(key), text),
         None => Ok(default),
