@@ -1,5 +1,5 @@
 //! One request to a gateway and its answer. Only asks: the requests it sends are built by `wire`'s
-//! retrieval modules, GETs and getOrderDetails.
+//! retrieval modules, GETs, getOrderDetails and generateOrderNumber.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,9 +15,10 @@ use super::config::Gateway;
 use super::config::address::{self, Reach, reach};
 use crate::core::account::{Account, Checkout, Contract};
 use crate::core::look::{Answer, Outcome, Query};
-use crate::wire::checkout::backend;
+use crate::wire::checkout::backend::{self, OrderNumberError};
 use crate::wire::wpg::retrieve;
 use crate::wire::{Key, checkout, wpg};
+use crate::words::id::GatewayOrderNumber;
 use crate::words::time::{SignedDuration, Timestamp};
 
 /// From the first byte sent to the last received: a drip ends here.
@@ -140,6 +141,29 @@ impl Asker {
         }
     }
 
+    /// Asks for a gateway order number (generateOrderNumber). Moves no money and starts no payment; a number that
+    /// is never used harms nobody.
+    pub async fn order_number(&self) -> Result<GatewayOrderNumber, OrderNumberError> {
+        let Login::Checkout { contract, password, secret } = &self.login else {
+            return Err(OrderNumberError::Refused { why: "no back-end password is configured".into() });
+        };
+        let request = backend::generate_order_number(&credentials(contract, password, secret));
+        match tokio::time::timeout(self.deadline, send(self.post(request))).await {
+            Err(_) => Err(OrderNumberError::Unavailable {
+                why: format!("no whole answer within {} ms", self.deadline.as_millis()),
+            }),
+            Ok(Err(why)) => Err(OrderNumberError::Unavailable { why }),
+            Ok(Ok(received)) => backend::read_order_number(received.status, &received.body),
+        }
+    }
+
+    fn post(&self, request: backend::Request) -> RequestBuilder {
+        self.client
+            .post(format!("{}{}", self.base_url, request.path))
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(request.body)
+    }
+
     fn request(&self, query: &Query) -> Result<RequestBuilder, String> {
         match &self.login {
             Login::Wpg { authorization } => {
@@ -154,20 +178,8 @@ impl Asker {
                 let Query::OrderDetails { gateway_order_number } = query else {
                     return Err("a checkout gateway answers getOrderDetails only".into());
                 };
-                let credentials = backend::Credentials {
-                    product: contract.product,
-                    customer_id: &contract.customer_id,
-                    shop_id: contract.shop_id.as_deref(),
-                    password: password.expose_secret(),
-                    secret: secret.expose_secret(),
-                    algorithm: contract.algorithm,
-                };
-                let request = backend::order_details(&credentials, gateway_order_number);
-                Ok(self
-                    .client
-                    .post(format!("{}{}", self.base_url, request.path))
-                    .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                    .body(request.body))
+                let credentials = credentials(contract, password, secret);
+                Ok(self.post(backend::order_details(&credentials, gateway_order_number)))
             }
             Login::None => Err("no back-end password is configured".into()),
         }
@@ -193,6 +205,21 @@ impl Asker {
             *retry_after = received.retry_after.as_deref().and_then(|text| read_retry_after(text, wall));
         }
         answer
+    }
+}
+
+fn credentials<'a>(
+    contract: &'a Checkout,
+    password: &'a SecretString,
+    secret: &'a SecretString,
+) -> backend::Credentials<'a> {
+    backend::Credentials {
+        product: contract.product,
+        customer_id: &contract.customer_id,
+        shop_id: contract.shop_id.as_deref(),
+        password: password.expose_secret(),
+        secret: secret.expose_secret(),
+        algorithm: contract.algorithm,
     }
 }
 

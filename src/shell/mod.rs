@@ -12,6 +12,7 @@ pub mod http;
 pub mod public;
 pub mod demo_clock;
 pub mod admin_guard;
+pub mod order_numbers;
 pub mod admin;
 pub mod lane;
 pub mod gateway;

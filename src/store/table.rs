@@ -91,6 +91,9 @@ impl Table {
         Table::RelayDue,
     ];
 
+    /// Tables that stores made by earlier versions lack: made at the next opening.
+    pub const ADDED: [Table; 3] = [Table::Relay, Table::RelayLines, Table::RelayDue];
+
     /// The name in the stored file.
     pub fn name(self) -> &'static str {
         match self {

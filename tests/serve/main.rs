@@ -3,6 +3,7 @@
 mod disk;
 mod load;
 mod night;
+mod order_numbers;
 mod relay;
 mod shop;
 

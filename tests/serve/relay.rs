@@ -9,23 +9,23 @@ use super::shop::{Shop, text, until};
 
 /// What came to the shop's own listener.
 #[derive(Clone, PartialEq, Debug)]
-struct Came {
-    target: String,
+pub struct Came {
+    pub target: String,
     content_type: Option<String>,
     id: Option<String>,
-    body: String,
+    pub body: String,
     answered: u16,
 }
 
 /// The shop's own listener: it answers as it is told, and remembers.
-struct Own {
-    url: String,
-    status: Arc<AtomicU16>,
+pub struct Own {
+    pub url: String,
+    pub status: Arc<AtomicU16>,
     came: Arc<Mutex<Vec<Came>>>,
 }
 
 impl Own {
-    fn new(status: u16, page: &'static str) -> Own {
+    pub fn new(status: u16, page: &'static str) -> Own {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/own/ipn?key=1", listener.local_addr().expect("an address"));
         let (status, came) = (Arc::new(AtomicU16::new(status)), Arc::default());
@@ -42,7 +42,7 @@ impl Own {
         own
     }
 
-    fn came(&self) -> Vec<Came> {
+    pub fn came(&self) -> Vec<Came> {
         self.came.lock().expect("whole").clone()
     }
 

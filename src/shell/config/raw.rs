@@ -81,6 +81,8 @@ pub struct Merchant {
     pub algorithm: Option<String>,
     #[serde(default)]
     pub own_id_parameter: Option<String>,
+    #[serde(default)]
+    pub order_numbers: Option<bool>,
 }
 
 #[derive(Deserialize)]
