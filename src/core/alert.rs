@@ -30,6 +30,8 @@ pub enum Topic {
     Deaf,
     /// The wall clock jumped.
     Clock,
+    /// An imported list contradicts what was submitted before.
+    Import,
     /// The shop's own listener does not take what is passed on to it.
     Relay,
 }
@@ -45,6 +47,7 @@ impl Topic {
             Topic::Forgeries => "forgeries",
             Topic::Deaf => "deaf",
             Topic::Clock => "clock",
+            Topic::Import => "import",
             Topic::Relay => "relay",
         }
     }

@@ -48,6 +48,9 @@ pub enum Event {
         /// An unauthenticated message had come before it.
         #[serde(default)]
         was_announced: bool,
+        /// From a list of what was submitted some time ago.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_imported: bool,
     },
     /// The gateway order number came later.
     Amended { number: PaymentNumber, gateway_order_number: GatewayOrderNumber },
@@ -89,6 +92,9 @@ pub enum Event {
     Told { telling: u64, error: Option<String> },
     /// A nightly report was written.
     Reported { day: jiff::civil::Date, is_final: bool, inputs: String, sha256: String },
+    /// A shop's order list was imported to its end. `file` stands for its bytes and how they were read; what
+    /// contradicts an earlier submission (`conflicts`) or can't be one (`refused`) was skipped.
+    Imported { file: String, name: String, rows: u64, created: u64, conflicts: u64, refused: u64 },
     /// What the shop's own listener said to a message that was passed on to it, where it differs from what
     /// it said at the attempt before. `digest` is that of the body, `attempts` counts from 1.
     Relayed { number: PaymentNumber, digest: String, attempts: u32, answer: Attempt },
@@ -159,6 +165,7 @@ impl Event {
             | Event::Resolved { .. }
             | Event::Told { .. }
             | Event::Reported { .. }
+            | Event::Imported { .. }
             | Event::RelayedOthers { .. }
             | Event::Relay { .. } => None,
         }

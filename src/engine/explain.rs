@@ -67,13 +67,15 @@ impl Engine {
 /// One record in words, and the rule it fell under.
 fn sentence(record: &Record) -> (String, &'static str) {
     match &record.event {
-        Event::Submitted { submission, was_announced, .. } => {
+        Event::Submitted { submission, was_announced, is_imported, .. } => {
             let kind = submission.transaction_type.as_deref().unwrap_or("payment");
             let order = submission.order_number.as_ref().map(|o| format!(" for order {o}")).unwrap_or_default();
             let method = submission.payment_method.as_ref().map(|m| format!(" by {m}")).unwrap_or_default();
+            let at = submission.submitted_at.map(|at| format!(" at {at}")).unwrap_or_default();
+            let list = if *is_imported { format!("{at}, as an imported list says") } else { String::new() };
             let early = if *was_announced { "; an unauthenticated message had come before" } else { "" };
             (
-                format!("the shop submitted {kind} of {}{order}{method}{early}", submission.amount),
+                format!("the shop submitted {kind} of {}{order}{method}{early}{list}", submission.amount),
                 "a submission is watched until it is settled",
             )
         }
@@ -127,6 +129,7 @@ fn sentence(record: &Record) -> (String, &'static str) {
         | Event::Resolved { .. }
         | Event::Told { .. }
         | Event::Reported { .. }
+        | Event::Imported { .. }
         | Event::RelayedOthers { .. }
         | Event::Relay { .. } => ("something about the daemon itself".into(), ""),
     }

@@ -16,6 +16,7 @@ mod apply;
 mod intake;
 pub mod packed;
 pub mod relay;
+pub mod import;
 mod judge;
 mod looks;
 mod turns;
