@@ -1,5 +1,6 @@
 //! The admin interface: what the shop's back end and the command line ask. JSON in, JSON out, strict.
 
+pub mod import;
 mod order_numbers;
 mod relay;
 
@@ -76,6 +77,7 @@ pub fn router(admin: Admin, guard: Guard) -> Router {
         .route("/v1/demo/hold-judging", post(demo_hold_judging))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
+        .merge(import::routes())
         .merge(order_numbers::routes())
         .merge(relay::routes())
         .fallback(|| async { refused(StatusCode::NOT_FOUND, refusal("no such address", None, None)) })

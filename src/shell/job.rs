@@ -6,6 +6,7 @@ use crate::core::look::{Answer, Look};
 use crate::core::relay::Attempt;
 use crate::core::report::Report;
 use crate::core::submission::Submission;
+use crate::engine::import::{Batch, Imported};
 use crate::engine::{Engine, Incoming, Kept, Responded, ResponseSeen, Submitted};
 use crate::store::{Draft, Fault};
 use crate::words::id::{MerchantName, PaymentNumber};
@@ -79,6 +80,11 @@ pub enum Job {
         number: u64,
         reply: Reply<bool>,
     },
+    /// Rows of a shop's order list.
+    Import {
+        batch: Box<Batch>,
+        reply: Reply<Imported>,
+    },
     /// Whether the writer still moves.
     Ping {
         reply: Reply<()>,
@@ -133,6 +139,7 @@ impl Job {
             Job::GiveUpRelay { merchant, number, reply } => {
                 thank(reply, draft.attempt(|d| engine.give_up_relay(d, &merchant, number, now))?)
             }
+            Job::Import { batch, reply } => thank(reply, draft.attempt(|d| engine.import(d, *batch, now))?),
             Job::Ping { reply } => thank(reply, ()),
             Job::Distrust { fault } => return Err(fault),
             Job::Stop => Box::new(|| ()),

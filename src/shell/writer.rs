@@ -20,6 +20,7 @@ use crate::core::look::{Answer, Look};
 use crate::core::relay::Attempt;
 use crate::core::report::Report;
 use crate::core::submission::Submission;
+use crate::engine::import::{Batch, Imported};
 use crate::engine::{Engine, Incoming, Judged, Kept, Responded, ResponseSeen, Submitted};
 use crate::store::{Draft, Fault, Table, View};
 use crate::words::id::{MerchantName, PaymentNumber};
@@ -146,6 +147,11 @@ impl Writer {
     pub async fn reported(&self, report: Report, digest: String) -> Result<(), Down> {
         let report = Box::new(report);
         self.ask(|reply| Job::Reported { report, digest, reply }).await
+    }
+
+    pub async fn import(&self, batch: Batch) -> Result<Imported, Down> {
+        let batch = Box::new(batch);
+        self.ask(|reply| Job::Import { batch, reply }).await
     }
 
     pub async fn relayed(&self, merchant: MerchantName, number: u64, attempt: Attempt) -> Result<(), Down> {

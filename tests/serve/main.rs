@@ -1,6 +1,7 @@
 //! The real process: started, asked, killed and started again.
 
 mod disk;
+mod import;
 mod load;
 mod night;
 mod order_numbers;

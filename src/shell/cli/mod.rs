@@ -5,6 +5,7 @@ mod ask;
 mod check;
 mod columns;
 mod decode;
+mod import;
 mod pages;
 mod print;
 mod relay;
@@ -73,6 +74,8 @@ enum Command {
         #[command(flatten)]
         printing: Printing,
     },
+    /// Take a shop's order list: CSV or JSON Lines, resumable; rows that can't be taken are named and skipped.
+    Import(import::Import),
     /// Tell everything known of an order, request-id or transaction-id, and why.
     Explain {
         #[command(flatten)]
@@ -277,6 +280,7 @@ fn command(command: Command) -> Result<u8, Failure> {
             Ok(daemon::serve(&daemon::Options { config: file.config, ready_file, flags }))
         }
         Command::Submit { file, input, printing } => ask::submit(&file, &input, printing),
+        Command::Import(import) => import::run(&import),
         Command::Explain { file, id, printing } => ask::explain(&file, &id, printing),
         Command::Open { file, printing } => ask::open(&file, printing),
         Command::Retrieve { file, id, printing } => ask::retrieve(&file, &id, printing),

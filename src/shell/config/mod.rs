@@ -2,6 +2,7 @@
 //! anything opens. A misspelt key stops the start.
 
 pub mod address;
+pub mod import;
 mod merchant;
 pub mod problem;
 mod raw;
@@ -146,6 +147,18 @@ pub fn admin_socket(file: &Path, around: &Surroundings) -> Result<PathBuf, Probl
     Ok(file.parent().unwrap_or(Path::new("/")).join(raw.listen.admin_socket))
 }
 
+/// How the configuration says shops' order lists are read; without reading any secret.
+pub fn imports(file: &Path, around: &Surroundings) -> Result<BTreeMap<String, import::Import>, Problem> {
+    let shown = file.display().to_string();
+    let file = std::path::absolute(file).map_err(|e| Problem::new(&shown, "", format!("can't be read: {e}")))?;
+    if !file.is_file() {
+        return Err(Problem::new(&shown, "", "there is no such file").hint("name it with --config FILE"));
+    }
+    let raw: raw::File =
+        layers(&file, &Flags::default(), around).extract().map_err(|error| problem::of_figment(error, &shown))?;
+    Reading { file: &file, shown: &shown, around }.imports(&raw)
+}
+
 fn layers(file: &Path, flags: &Flags, around: &Surroundings) -> Figment {
     let mut figment = Figment::new().merge(Toml::file_exact(file));
     // figment's own Env reads the process; ours comes by value, parsed by the same rules.
@@ -231,6 +244,8 @@ impl Reading<'_> {
                 .problem("merchants", "no merchant account is configured")
                 .hint("add a [merchants.NAME] table"));
         }
+        // Only the command line uses them; a slip in one is found here all the same.
+        self.imports(&raw)?;
         let report = self.report(&raw.report)?;
         let mut gateways = BTreeMap::new();
         let mut accounts = BTreeMap::new();
@@ -271,6 +286,10 @@ impl Reading<'_> {
             webhook,
             log: self.log(&raw.log)?,
         })
+    }
+
+    fn imports(&self, raw: &raw::File) -> Result<BTreeMap<String, import::Import>, Problem> {
+        raw.import.iter().map(|(name, raw)| Ok((name.clone(), import::check(self, name, raw)?))).collect()
     }
 
     fn listen(&self, raw: &raw::Listen) -> Result<Listen, Problem> {

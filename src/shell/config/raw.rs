@@ -15,6 +15,7 @@ pub struct File {
     pub report: Report,
     pub schedule: BTreeMap<String, Method>,
     pub keeping: Keeping,
+    pub import: BTreeMap<String, Import>,
     pub log: Log,
 }
 
@@ -154,6 +155,19 @@ pub struct Keeping {
     pub ring_slots: Option<u64>,
     pub unverified_max_per_request: Option<u32>,
     pub bodies_for: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Import {
+    pub columns: BTreeMap<String, String>,
+    pub defaults: BTreeMap<String, String>,
+    pub values: BTreeMap<String, BTreeMap<String, String>>,
+    pub delimiter: Option<String>,
+    pub decimal_comma: bool,
+    pub time_format: Option<String>,
+    pub time_zone: Option<String>,
+    pub encoding: Option<String>,
 }
 
 #[derive(Deserialize)]
