@@ -62,7 +62,7 @@ fn bad_rows_are_named_and_skipped_and_nothing_is_taken_twice() {
     assert_eq!(lines.len(), 4, "{rejected}");
     assert!(lines[0].ends_with(",rejected_line,rejected_because"));
     assert!(lines[1].contains(",3,column `amount`: differs from what was submitted before"), "{rejected}");
-    assert!(lines[2].contains(",5,column `merchant`: no such merchant account"), "{rejected}");
+    assert!(lines[2].contains(",5,\"column `merchant`: no such merchant account"), "{rejected}");
     assert!(lines[3].contains(",6,column `amount`: "), "{rejected}");
 
     let (code, again) = summary(&shop, &[path]);

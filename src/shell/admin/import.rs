@@ -14,7 +14,7 @@ use crate::shell::json_fields::refusal;
 use crate::shell::submission_json;
 
 /// Rows of one batch: one commit, for which the others who wait are held up some milliseconds.
-pub const ROWS_MAX: usize = 500;
+pub const ROWS_MAX: usize = 200;
 /// Longest name of a file's contents, in bytes.
 const FILE_MAX_BYTES: usize = 100;
 

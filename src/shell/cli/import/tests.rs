@@ -22,8 +22,10 @@ defaults = { merchant = "shop-eu", currency = "EUR", transaction_type = "debit" 
 values = { payment_method = { "Überweisung" = "sofortbanking" } }
 "#;
 
-/// The rows of a list: line, and the JSON or what is wrong.
-fn rows(bytes: &[u8], format: Format, map: &Map) -> Result<Vec<(u64, Result<String, String>)>, Failure> {
+/// A row's line, and its JSON or what is wrong with it.
+type Found = (u64, Result<String, String>);
+
+fn rows(bytes: &[u8], format: Format, map: &Map) -> Result<Vec<Found>, Failure> {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(bytes).expect("written");
     let mut list = List::open(file.path(), format, map)?;
