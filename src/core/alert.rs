@@ -30,6 +30,10 @@ pub enum Topic {
     Deaf,
     /// The wall clock jumped.
     Clock,
+    /// An imported list contradicts what was submitted before.
+    Import,
+    /// The shop's own listener does not take what is passed on to it.
+    Relay,
 }
 
 impl Topic {
@@ -43,6 +47,8 @@ impl Topic {
             Topic::Forgeries => "forgeries",
             Topic::Deaf => "deaf",
             Topic::Clock => "clock",
+            Topic::Import => "import",
+            Topic::Relay => "relay",
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod lifecycle;
 pub mod discrepancy;
 pub mod standing;
 pub mod schedule;
+pub mod relay;
 pub mod policy;
 pub mod payment;
 pub mod alert;

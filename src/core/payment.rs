@@ -59,6 +59,9 @@ pub struct Payment {
     /// Undecided for so long that a person was told.
     #[serde(default)]
     pub is_frozen: bool,
+    /// Its submission was imported: it waits behind live ones, and its alerts are grouped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_imported: bool,
     /// Digests of the newest signed messages: a genuine one can be replayed for ever.
     #[serde(default)]
     pub digests: Vec<String>,
@@ -105,6 +108,7 @@ impl Payment {
             claim: None,
             desk: None,
             is_frozen: false,
+            is_imported: false,
             digests: Vec::new(),
             unverified: 0,
             received_at: at,

@@ -1,10 +1,14 @@
 //! How the daemon is told to behave: journaled whenever it changes, so that the same journal gives the
 //! same books for any past day.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::core::account::Accounts;
+use crate::core::relay::RelayPolicy;
 use crate::core::schedule::Schedule;
+use crate::words::id::MerchantName;
 use crate::words::money::Amount;
 use crate::words::time::SignedDuration;
 
@@ -15,6 +19,9 @@ pub struct Policy {
     pub alerts: AlertPolicy,
     pub report: ReportPolicy,
     pub keeping: Keeping,
+    /// Accounts whose notifications are passed on to the shop's own listener.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub relays: BTreeMap<MerchantName, RelayPolicy>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

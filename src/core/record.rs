@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::look::Answer;
 use crate::core::message::{Format, PaymentState, Scheme, Transaction};
 use crate::core::policy::Policy;
+use crate::core::relay::{Attempt, NotRelayed};
 use crate::core::submission::Submission;
 use crate::words::id::{GatewayOrderNumber, MerchantName, PaymentNumber, RequestId};
 use crate::words::time::{Now, SignedDuration};
@@ -47,6 +48,9 @@ pub enum Event {
         /// An unauthenticated message had come before it.
         #[serde(default)]
         was_announced: bool,
+        /// From a list of what was submitted some time ago.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_imported: bool,
     },
     /// The gateway order number came later.
     Amended { number: PaymentNumber, gateway_order_number: GatewayOrderNumber },
@@ -88,6 +92,19 @@ pub enum Event {
     Told { telling: u64, error: Option<String> },
     /// A nightly report was written.
     Reported { day: jiff::civil::Date, is_final: bool, inputs: String, sha256: String },
+    /// A shop's order list was imported to its end. `file` stands for its bytes and how they were read; what
+    /// contradicts an earlier submission (`conflicts`) or can't be one (`refused`) was skipped.
+    Imported { file: String, name: String, rows: u64, created: u64, conflicts: u64, refused: u64 },
+    /// What the shop's own listener said to a message that was passed on to it, where it differs from what
+    /// it said at the attempt before. `digest` is that of the body, `attempts` counts from 1.
+    Relayed { number: PaymentNumber, digest: String, attempts: u32, answer: Attempt },
+    /// A message is not passed on to the shop, or no longer.
+    NotRelayed { number: PaymentNumber, merchant: MerchantName, digest: String, why: NotRelayed },
+    /// Messages of requests nobody submitted: how many the shop took, and how many were not passed on,
+    /// since the last such record; at most one a minute per account.
+    RelayedOthers { merchant: MerchantName, accepted: u64, lost: u64 },
+    /// The shop's own listener does not take messages, or does again (`why` is null).
+    Relay { merchant: MerchantName, why: Option<String> },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -134,7 +151,9 @@ impl Event {
             | Event::Overflowed { number }
             | Event::Looked { number, .. }
             | Event::Asked { number }
-            | Event::TimeOver { number } => Some(*number),
+            | Event::TimeOver { number }
+            | Event::Relayed { number, .. }
+            | Event::NotRelayed { number, .. } => Some(*number),
             Event::Notified(notified) => Some(notified.number),
             Event::Policy { .. }
             | Event::Lane { .. }
@@ -145,7 +164,10 @@ impl Event {
             | Event::Repeated { .. }
             | Event::Resolved { .. }
             | Event::Told { .. }
-            | Event::Reported { .. } => None,
+            | Event::Reported { .. }
+            | Event::Imported { .. }
+            | Event::RelayedOthers { .. }
+            | Event::Relay { .. } => None,
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::engine::facts::link;
 use crate::engine::looked::looked;
 use crate::engine::notified::notified;
 use crate::engine::order_numbers::{claim_named, told_order};
+use crate::engine::relayed::{not_relayed, relay_trouble, relayed_others};
 use crate::engine::settle::{News, Turn, settle};
 use crate::engine::{books, settle};
 use crate::store::{Draft, Fault, Table};
@@ -33,8 +34,8 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
     }
     match &record.event {
         Event::Policy { .. } => Ok(()),
-        Event::Submitted { number, submission, was_announced } => {
-            submitted(draft, turn, *number, submission, *was_announced)
+        Event::Submitted { number, submission, was_announced, is_imported } => {
+            submitted(draft, turn, *number, submission, *was_announced, *is_imported)
         }
         Event::Amended { number, gateway_order_number } => amended(draft, turn, *number, gateway_order_number),
         Event::Conflicted { number, field, offered } => change(draft, turn, *number, |_| {
@@ -90,6 +91,12 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
             let row = serde_json::json!({ "day": day, "final": is_final, "inputs": inputs, "sha256": sha256, "at": now.wall });
             books::write(draft, Table::Reports, key, &row)
         }
+        Event::Imported { file, name, rows, conflicts, .. } => imported(draft, turn, (file, name), *rows, *conflicts),
+        // Evidence, and no more: what the shop says to a message changes nothing in the books.
+        Event::Relayed { .. } => Ok(()),
+        Event::NotRelayed { merchant, why, .. } => not_relayed(draft, turn, merchant, *why),
+        Event::RelayedOthers { merchant, lost, .. } => relayed_others(draft, turn, merchant, *lost),
+        Event::Relay { merchant, why } => relay_trouble(draft, turn, merchant, why.as_deref()),
     }
 }
 
@@ -111,6 +118,7 @@ fn submitted(
     number: PaymentNumber,
     submission: &Submission,
     was_announced: bool,
+    is_imported: bool,
 ) -> Result<(), Fault> {
     let now = turn.now;
     let since = since(submission, now);
@@ -124,6 +132,7 @@ fn submitted(
         payment.watch = Watch::new(since, now.steady);
         settle::clear_orphan(draft, turn, &mut payment)?;
     }
+    payment.is_imported = is_imported;
     payment.method = submission.payment_method.clone().or(payment.method);
     if let Some(gateway) = &submission.gateway_order_number {
         told_order(&mut payment, gateway);
@@ -237,6 +246,25 @@ fn swept(draft: &mut Draft, turn: Turn, numbers: &[PaymentNumber], why: &str) ->
         settle::replan(draft, turn, payment)?;
     }
     Ok(())
+}
+
+/// One alert for all rows of a file that contradict earlier submissions.
+fn imported(draft: &mut Draft, turn: Turn, (file, name): (&str, &str), rows: u64, conflicts: u64) -> Result<(), Fault> {
+    if conflicts == 0 {
+        return Ok(());
+    }
+    let condition = Condition {
+        key: format!("import/{file}"),
+        topic: Topic::Import,
+        severity: Severity::Warning,
+        merchant: None,
+        summary: format!(
+            "{conflicts} of {rows} rows of the imported {name} contradict what was submitted before: the first submissions \
+             stand, the rows are in the file of rejected rows beside it"
+        ),
+        ends_at: Some(later(turn.now.steady, alerts::NEWS_FOR)),
+    };
+    alerts::raise(draft, turn.policy, condition, Who::Nobody, turn.now)
 }
 
 fn told(draft: &mut Draft, number: u64, error: Option<&str>, now: Now) -> Result<(), Fault> {

@@ -62,7 +62,8 @@ pub fn due_key(payment: &Payment) -> Option<Vec<u8>> {
     let next = payment.next.as_ref()?;
     let lane = match next.phase {
         Phase::HandOver => Lane::Time,
-        _ if payment.watch.looks == 0 && payment.watch.failures == 0 => Lane::First,
+        // An imported list waits behind what the shop sells now.
+        _ if payment.watch.looks == 0 && payment.watch.failures == 0 && !payment.is_imported => Lane::First,
         _ => Lane::Backlog,
     };
     let mut key = due_prefix(lane, &payment.merchant);

@@ -7,6 +7,7 @@ use crate::core::look::{Answer, Outcome, Query};
 use crate::core::message::{Format, Transaction};
 use crate::core::payment::Payment;
 use crate::core::record::{Event, Notified, Record, ResponseOutcome, Weight};
+use crate::core::relay::Attempt;
 use crate::engine::views::EVIDENCE_MAX;
 use crate::engine::{Engine, books, views};
 use crate::store::{Fault, View};
@@ -66,13 +67,15 @@ impl Engine {
 /// One record in words, and the rule it fell under.
 fn sentence(record: &Record) -> (String, &'static str) {
     match &record.event {
-        Event::Submitted { submission, was_announced, .. } => {
+        Event::Submitted { submission, was_announced, is_imported, .. } => {
             let kind = submission.transaction_type.as_deref().unwrap_or("payment");
             let order = submission.order_number.as_ref().map(|o| format!(" for order {o}")).unwrap_or_default();
             let method = submission.payment_method.as_ref().map(|m| format!(" by {m}")).unwrap_or_default();
+            let at = submission.submitted_at.map(|at| format!(" at {at}")).unwrap_or_default();
+            let list = if *is_imported { format!("{at}, as an imported list says") } else { String::new() };
             let early = if *was_announced { "; an unauthenticated message had come before" } else { "" };
             (
-                format!("the shop submitted {kind} of {}{order}{method}{early}", submission.amount),
+                format!("the shop submitted {kind} of {}{order}{method}{early}{list}", submission.amount),
                 "a submission is watched until it is settled",
             )
         }
@@ -103,6 +106,19 @@ fn sentence(record: &Record) -> (String, &'static str) {
         Event::TimeOver { .. } => {
             ("its time is over and nobody can be asked".into(), "never declared failed: handed over to a person")
         }
+        Event::Relayed { answer, attempts, .. } => {
+            let again = if *attempts > 1 { format!(" at attempt {attempts}") } else { String::new() };
+            let rule = match answer {
+                Attempt::Accepted { .. } => "a kept message is passed on until the shop answers 2xx",
+                Attempt::Refused { .. } | Attempt::Unreachable { .. } => {
+                    "not taken: it is tried again, later each time"
+                }
+            };
+            (format!("relayed to the shop: {}{again}", answer.text()), rule)
+        }
+        Event::NotRelayed { why, .. } => {
+            (format!("not relayed to the shop: {}", why.text()), "what is not passed on is told; its copy stays here")
+        }
         Event::Policy { .. }
         | Event::Lane { .. }
         | Event::Deaf { .. }
@@ -112,7 +128,10 @@ fn sentence(record: &Record) -> (String, &'static str) {
         | Event::Repeated { .. }
         | Event::Resolved { .. }
         | Event::Told { .. }
-        | Event::Reported { .. } => ("something about the daemon itself".into(), ""),
+        | Event::Reported { .. }
+        | Event::Imported { .. }
+        | Event::RelayedOthers { .. }
+        | Event::Relay { .. } => ("something about the daemon itself".into(), ""),
     }
 }
 

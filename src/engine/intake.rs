@@ -63,9 +63,28 @@ fn without_custom_values(mut submission: Submission) -> Submission {
     submission
 }
 
+/// Where a submission comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// The shop, as it submits.
+    Shop,
+    /// A list of what the shop submitted some time ago.
+    Import,
+}
+
 impl Engine {
     /// Keeps a submission. Once the draft is committed, the payment is never forgotten.
     pub fn submit(&self, draft: &mut Draft, submission: Submission, now: Now) -> Result<Submitted, Fault> {
+        self.submit_from(draft, submission, Origin::Shop, now)
+    }
+
+    pub(super) fn submit_from(
+        &self,
+        draft: &mut Draft,
+        submission: Submission,
+        origin: Origin,
+        now: Now,
+    ) -> Result<Submitted, Fault> {
         let submission = without_custom_values(submission);
         if let Err(refusal) = self.acceptable(&submission) {
             return Ok(Submitted::Refused(refusal));
@@ -103,16 +122,17 @@ impl Engine {
                     // The same conflict again is no news, and a loop in a shop must not fill the journal.
                     let what = format!("submitted again with another {field}: {offered}");
                     let is_known = payment.discrepancies.iter().any(|d| d.what == what);
-                    if !is_known {
+                    // Of an import it is told in one line with the others.
+                    if !is_known && origin == Origin::Shop {
                         self.record(draft, Event::Conflicted { number, field: field.to_owned(), offered }, now)?;
                     }
                     Ok(Submitted::Conflict { number, field })
                 }
-                None => self.keep(draft, payment.number, submission, now),
+                None => self.keep(draft, payment.number, submission, origin, now),
             },
             None => {
                 let number = PaymentNumber(books::next_number(draft, Table::Payments)?);
-                self.keep(draft, number, submission, now)
+                self.keep(draft, number, submission, origin, now)
             }
         }
     }
@@ -122,10 +142,12 @@ impl Engine {
         draft: &mut Draft,
         number: PaymentNumber,
         submission: Submission,
+        origin: Origin,
         now: Now,
     ) -> Result<Submitted, Fault> {
         let was_announced = self.was_announced(draft, &submission)?;
-        self.record(draft, Event::Submitted { number, submission: Box::new(submission), was_announced }, now)?;
+        let (submission, is_imported) = (Box::new(submission), origin == Origin::Import);
+        self.record(draft, Event::Submitted { number, submission, was_announced, is_imported }, now)?;
         Ok(Submitted::Created { number })
     }
 

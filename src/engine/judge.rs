@@ -1,7 +1,5 @@
 //! Notifications: kept first, thanked second, judged third.
 
-use serde::{Deserialize, Serialize};
-
 use crate::core::account::{Account, Contract};
 use crate::core::identity::strip_suffix;
 use crate::core::message::{Authenticity, Dialect, Message, PaymentState, Scheme, Transaction};
@@ -9,6 +7,8 @@ use crate::core::record::{Event, Notified, Weight};
 use crate::core::submission::Submission;
 use crate::engine::digest::{digest, gist};
 use crate::engine::intake::{TRANSACTIONS_MAX, allow_listed};
+use crate::engine::packed::{Envelope, pack, unpack};
+use crate::engine::relay::Heard;
 use crate::engine::{Engine, Incoming, Judged, Kept, books, route};
 use crate::store::{Draft, Fault, Table, View};
 use crate::wire;
@@ -17,40 +17,6 @@ use crate::words::time::Now;
 
 /// Row of `Table::Meta` with the ring's next slot.
 const RING_NEXT: &[u8] = b"ring_next";
-
-/// What is kept with a body until it is judged, and afterwards.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Envelope {
-    pub merchant: MerchantName,
-    pub way: String,
-    pub content_type: Option<String>,
-    pub kept: Now,
-    /// Ring only: the request-id it names, and why it is there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remark: Option<String>,
-}
-
-/// An envelope and the untouched body in one row: the envelope's length (u32), itself, the body.
-pub fn pack(envelope: &Envelope, body: &[u8]) -> Result<Vec<u8>, Fault> {
-    let head =
-        serde_json::to_vec(envelope).map_err(|why| Fault::Broken(format!("an envelope can't be written: {why}")))?;
-    let length = u32::try_from(head.len()).map_err(|_| Fault::Broken("an envelope of 4 GiB".into()))?;
-    let mut row = length.to_be_bytes().to_vec();
-    row.extend_from_slice(&head);
-    row.extend_from_slice(body);
-    Ok(row)
-}
-
-/// Takes such a row apart.
-pub fn unpack<'r>(table: Table, key: &[u8], row: &'r [u8]) -> Result<(Envelope, &'r [u8]), Fault> {
-    let damaged = |why: &str| Fault::damaged(table, key, why);
-    let (length, rest) = row.split_first_chunk::<4>().ok_or_else(|| damaged("shorter than its own length"))?;
-    let length = u32::from_be_bytes(*length) as usize;
-    let (head, body) = rest.split_at_checked(length).ok_or_else(|| damaged("shorter than its envelope"))?;
-    Ok((books::parse(table, key, head)?, body))
-}
 
 /// Where a judged message goes.
 enum Destination {
@@ -95,8 +61,9 @@ impl Engine {
         let more = rows.len() > limit;
         let mut judged = 0;
         for (key, row) in rows.into_iter().take(limit) {
-            let (envelope, body) = unpack(Table::Inbox, &key, &row)?;
-            self.judge_one(draft, &envelope, body, now)?;
+            let (envelope, body): (Envelope, _) = unpack(Table::Inbox, &key, &row)?;
+            let heard = self.judge_one(draft, &envelope, body, now)?;
+            self.queue_relay(draft, &envelope, body, &heard, now)?;
             draft.delete(Table::Inbox, key);
             judged += 1;
         }
@@ -105,22 +72,27 @@ impl Engine {
         Ok(Judged { judged, more })
     }
 
-    fn judge_one(&self, draft: &mut Draft, envelope: &Envelope, body: &[u8], now: Now) -> Result<(), Fault> {
+    fn judge_one(&self, draft: &mut Draft, envelope: &Envelope, body: &[u8], now: Now) -> Result<Heard, Fault> {
+        let unreadable = |draft: &mut Draft, why: &str| {
+            self.to_ring(draft, envelope, body, None, why)?;
+            Ok(Heard::default())
+        };
         let Some(account) = self.policy.accounts.get(&envelope.merchant) else {
-            return self.to_ring(draft, envelope, body, None, "the merchant account is not configured any more");
+            return unreadable(draft, "the merchant account is not configured any more");
         };
         // A reader that panics on some body would stop judging for good: to the ring with it.
         let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.read(account, body)));
         let (message, signer) = match read {
             Ok(Ok(read)) => read,
-            Ok(Err(why)) => return self.to_ring(draft, envelope, body, None, &why),
-            Err(_) => return self.to_ring(draft, envelope, body, None, "the reader panicked"),
+            Ok(Err(why)) => return unreadable(draft, &why),
+            Err(_) => return unreadable(draft, "the reader panicked"),
         };
         let parts = self.parts(account, &message);
         if parts.is_empty() {
-            return self.to_ring(draft, envelope, body, None, "it speaks of no transaction");
+            return unreadable(draft, "it speaks of no transaction");
         }
         let digest = digest(body);
+        let mut heard = Heard::of(&message.authenticity);
         for (transaction, request_id) in parts {
             let weight = self.weigh(signer, &message, transaction.as_ref());
             let transactions: Vec<Transaction> = transaction.clone().into_iter().map(allow_listed).collect();
@@ -140,9 +112,20 @@ impl Engine {
                     if let Some(number) = overflows {
                         self.record(draft, Event::Overflowed { number }, now)?;
                     }
+                    let known = match &request_id {
+                        Some(id) => books::by_request(draft, &envelope.merchant, id)?,
+                        None => None,
+                    };
+                    let is_repeat = match known {
+                        Some(number) => self.is_repeat(draft, &envelope.merchant, number, &gist, &digest)?,
+                        None => false,
+                    };
+                    heard.of_nobody(request_id.as_deref(), is_repeat);
                     self.to_ring(draft, envelope, body, request_id.as_deref(), &remark)?;
                 }
                 Destination::Journal { number, request_id } => {
+                    let is_repeat = self.is_repeat(draft, &envelope.merchant, number, &gist, &digest)?;
+                    heard.of_payment(number, &request_id, is_repeat);
                     let notified = Notified {
                         number,
                         merchant: envelope.merchant.clone(),
@@ -165,7 +148,7 @@ impl Engine {
                 }
             }
         }
-        Ok(())
+        Ok(heard)
     }
 
     /// Reads a body with the key of the account whose merchant account it names: our own, or a
@@ -314,7 +297,7 @@ impl Engine {
         let slot = next % self.policy.keeping.ring_slots.max(1);
         let key = slot.to_be_bytes().to_vec();
         if let Some(row) = draft.get(Table::Ring, &key)? {
-            let (old, _) = unpack(Table::Ring, &key, &row)?;
+            let (old, _): (Envelope, _) = unpack(Table::Ring, &key, &row)?;
             if let Some(id) = old.request_id {
                 let index = books::text_key(&old.merchant, &id);
                 if draft.get(Table::RingByRequest, &index)?.as_deref() == Some(&key) {

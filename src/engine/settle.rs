@@ -392,16 +392,26 @@ fn reconcile_discrepancies(
             topic: Topic::Discrepancy,
             severity: misfit.code.severity(),
             merchant: Some(payment.merchant.clone()),
-            summary: format!("{} at request {}: {}", misfit.code.name(), payment.request_id, misfit.what),
+            summary: if payment.is_imported {
+                format!("{} at imported payments of {}", misfit.code.name(), payment.merchant)
+            } else {
+                format!("{} at request {}: {}", misfit.code.name(), payment.request_id, misfit.what)
+            },
             ends_at: misfit.code.is_news().then(|| later(now.steady, NEWS_FOR)),
         };
-        let who = if is_new { Who::Joins(member(payment, None)) } else { Who::Stays(member(payment, None)) };
+        let note = payment.is_imported.then(|| misfit.what.clone());
+        let listed = member(payment, note);
+        let who = if is_new { Who::Joins(listed) } else { Who::Stays(listed) };
         alerts::raise(draft, turn.policy, condition, who, now)?;
     }
     Ok(())
 }
 
 fn discrepancy_key(payment: &Payment, code: Code) -> String {
+    // Of an imported list nobody wants an alert for every row.
+    if payment.is_imported {
+        return format!("discrepancy/{}/{}/ imported", code.name(), payment.merchant);
+    }
     format!("discrepancy/{}/{}/{}", code.name(), payment.merchant, payment.request_id)
 }
 
@@ -497,7 +507,7 @@ fn hand_over(draft: &mut Draft, turn: Turn, account: &Account, payment: &mut Pay
     };
     alerts::raise(draft, turn.policy, condition, who, now)?;
     payment.desk = Some(key);
-    if !confirmed && !is_large(turn.policy, payment.amount()) {
+    if !confirmed && (payment.is_imported || !is_large(turn.policy, payment.amount())) {
         return Ok(());
     }
     let what = if confirmed { "confirmed" } else { "large" };

@@ -18,6 +18,8 @@ use crate::words::money::Amount;
 use crate::words::time::{SignedDuration, Timestamp, days, hours, later, minutes};
 
 mod doubts;
+mod imports;
+mod relays;
 
 const MAID: &str = "11111111-2222-3333-4444-555555555555";
 const SECRET: &str = "a secret of the tests, and of nothing else";
@@ -72,6 +74,7 @@ impl World {
                 alerts: AlertPolicy::default(),
                 report: ReportPolicy::default(),
                 keeping: Keeping { ring_slots: 4, unverified_max_per_request: 3, ..Keeping::default() },
+                relays: Default::default(),
             },
         };
         let mut world =

@@ -6,7 +6,7 @@ use crate::core::account::Contract;
 use crate::core::alert::{Alert, Status, Telling};
 use crate::core::record::Event;
 use crate::engine::books::{self, Lane};
-use crate::engine::judge::unpack;
+use crate::engine::packed::{Envelope, unpack};
 use crate::engine::{Delivery, Engine};
 use crate::store::{Draft, Fault, Table, View, prefix_end};
 use crate::words::id::PaymentNumber;
@@ -147,6 +147,7 @@ impl Engine {
         self.sweep(draft, now)?;
         self.plan_unaskable(draft, now)?;
         self.journal_forgeries(draft, now)?;
+        self.tick_relays(draft, now)?;
         self.tick_alerts(draft, now)?;
         self.expire_bodies(draft, now)
     }
@@ -192,7 +193,7 @@ impl Engine {
 
     fn expire_bodies(&self, draft: &mut Draft, now: Now) -> Result<(), Fault> {
         for (key, row) in draft.range(Table::Bodies, &[], &[], BODIES_MAX_ROWS)? {
-            let (envelope, _) = unpack(Table::Bodies, &key, &row)?;
+            let (envelope, _): (Envelope, _) = unpack(Table::Bodies, &key, &row)?;
             if now.steady < later(envelope.kept.steady, self.policy.keeping.bodies_for) {
                 break;
             }

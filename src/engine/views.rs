@@ -198,6 +198,7 @@ impl Engine {
             "next_due_at": self.next_due(view)?.map(|at| now.wall_of(at)),
             "inbox": view.range(Table::Inbox, &[], &[], COUNT_MAX)?.len(),
             "outbox": view.range(Table::Outbox, &[], &[], COUNT_MAX)?.len(),
+            "relay": self.relay_status(view)?,
             "ledger_entries": books::next_number(view, Table::Ledger)? - 1,
             "journal_records": journal_len(view)?,
             "alerts": firing,

@@ -1,5 +1,9 @@
 //! The admin interface: what the shop's back end and the command line ask. JSON in, JSON out, strict.
 
+pub mod import;
+mod order_numbers;
+mod relay;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,6 +23,7 @@ use super::admin_guard::{Guard, turn_away};
 use super::demo_clock::{DemoClock, Refused, Setting};
 use super::http::{NoBody, Room, Turned, unavailable};
 use super::json_fields::refusal;
+use super::order_numbers::Desk;
 use super::reports::{Trouble, digest};
 use super::submission_json;
 use super::writer::{State as WriterState, Writer};
@@ -41,6 +46,7 @@ pub struct Admin {
     pub demo: DemoClock,
     pub turned: Arc<Turned>,
     pub report_trouble: Trouble,
+    pub desk: Desk,
 }
 
 pub fn router(admin: Admin, guard: Guard) -> Router {
@@ -71,6 +77,9 @@ pub fn router(admin: Admin, guard: Guard) -> Router {
         .route("/v1/demo/hold-judging", post(demo_hold_judging))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
+        .merge(import::routes())
+        .merge(order_numbers::routes())
+        .merge(relay::routes())
         .fallback(|| async { refused(StatusCode::NOT_FOUND, refusal("no such address", None, None)) })
         .method_not_allowed_fallback(|| async {
             refused(StatusCode::METHOD_NOT_ALLOWED, refusal("not this method here", None, Some("see docs/http.md")))

@@ -15,7 +15,7 @@ use anyhow::Context;
 use sd_notify::NotifyState;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -28,6 +28,8 @@ use super::demo_clock::DemoClock;
 use super::gateway::{Asker, install_tls};
 use super::http::{self, Limits, Listener, Room, Turned};
 use super::opening::{Abort, Opening};
+use super::order_numbers::{Desk, Wish};
+use super::relay::Relay;
 use super::reports::{Reports, Trouble};
 use super::retriever::Retriever;
 use super::spool::Spool;
@@ -165,7 +167,9 @@ async fn run(config: Config, file: StoreFile, ready_file: Option<&Path>) -> anyh
         tracker: TaskTracker::new(),
         stop: CancellationToken::new(),
     };
-    parts.listen(&config, bound, demo)?;
+    let numbered = config.gateways.iter().filter(|(_, gateway)| gateway.order_numbers);
+    let (desk, wishes) = Desk::new(numbered.map(|(name, _)| name.clone()).collect());
+    parts.listen(&config, bound, demo, desk)?;
     let webhook = config.webhook.clone().map(Sender::new).transpose()?;
     parts.tracker.spawn(notifier::run(writer.clone(), webhook, parts.stop.clone()));
 
@@ -173,7 +177,7 @@ async fn run(config: Config, file: StoreFile, ready_file: Option<&Path>) -> anyh
     let code = tokio::select! {
         _ = terminate.recv() => exit::OK,
         _ = interrupt.recv() => exit::OK,
-        code = parts.work(&config, &addresses, ready_file) => code?,
+        code = parts.work(&config, wishes, &addresses, ready_file) => code?,
         failed = state.wait_for(|state| matches!(state, State::Failed { .. })) => {
             // The sender lives as long as the thread: gone means it panicked.
             if failed.is_err() { error!("the writer is gone"); }
@@ -199,7 +203,7 @@ struct Parts {
 
 impl Parts {
     /// Starts the listeners.
-    fn listen(&self, config: &Config, bound: Bound, demo: DemoClock) -> anyhow::Result<()> {
+    fn listen(&self, config: &Config, bound: Bound, demo: DemoClock, desk: Desk) -> anyhow::Result<()> {
         let listen = &config.listen;
         let room = Room::new(listen.body_max_bytes, listen.bytes_in_flight_max, self.turned.clone());
         // Shops' submissions must not wait for the public listener's room.
@@ -210,6 +214,7 @@ impl Parts {
             demo: demo.clone(),
             turned: self.turned.clone(),
             report_trouble: self.report_trouble.clone(),
+            desk,
         };
 
         let serve = |listener, app, limits| {
@@ -245,7 +250,13 @@ impl Parts {
     }
 
     /// Waits for the store, starts what works on it, and tells that we are ready. Returns only on an error.
-    async fn work(&self, config: &Config, addresses: &Addresses, ready_file: Option<&Path>) -> anyhow::Result<u8> {
+    async fn work(
+        &self,
+        config: &Config,
+        wishes: mpsc::Receiver<Wish>,
+        addresses: &Addresses,
+        ready_file: Option<&Path>,
+    ) -> anyhow::Result<u8> {
         let mut state = self.writer.state();
         // An error means the writer is gone, which the caller sees too.
         if state.wait_for(|state| *state == State::Open).await.is_err() {
@@ -273,7 +284,11 @@ impl Parts {
             let gateway = &config.gateways[name];
             (gateway.lanes_max, gateway.requests_per_second_max)
         });
-        self.tracker.spawn(retriever.run(self.stop.clone()));
+        self.tracker.spawn(retriever.grants(wishes).run(self.stop.clone()));
+        if !config.shops.is_empty() {
+            let relay = Relay::new(self.writer.clone(), &config.shops).context("can't make the client for a relay")?;
+            self.tracker.spawn(relay.run(self.stop.clone()));
+        }
         let reports = config.reports.clone().map(|folder| Reports { folder, trouble: self.report_trouble.clone() });
         if let Some(reports) = &reports {
             reports

@@ -1,5 +1,5 @@
 //! One request to a gateway and its answer. Only asks: the requests it sends are built by `wire`'s
-//! retrieval modules, GETs and getOrderDetails.
+//! retrieval modules, GETs, getOrderDetails and generateOrderNumber.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,9 +15,10 @@ use super::config::Gateway;
 use super::config::address::{self, Reach, reach};
 use crate::core::account::{Account, Checkout, Contract};
 use crate::core::look::{Answer, Outcome, Query};
-use crate::wire::checkout::backend;
+use crate::wire::checkout::backend::{self, OrderNumberError};
 use crate::wire::wpg::retrieve;
 use crate::wire::{Key, checkout, wpg};
+use crate::words::id::GatewayOrderNumber;
 use crate::words::time::{SignedDuration, Timestamp};
 
 /// From the first byte sent to the last received: a drip ends here.
@@ -140,6 +141,29 @@ impl Asker {
         }
     }
 
+    /// Asks for a gateway order number (generateOrderNumber). Moves no money and starts no payment; a number that
+    /// is never used harms nobody.
+    pub async fn order_number(&self) -> Result<GatewayOrderNumber, OrderNumberError> {
+        let Login::Checkout { contract, password, secret } = &self.login else {
+            return Err(OrderNumberError::Refused { why: "no back-end password is configured".into() });
+        };
+        let request = backend::generate_order_number(&credentials(contract, password, secret));
+        match tokio::time::timeout(self.deadline, send(self.post(request))).await {
+            Err(_) => Err(OrderNumberError::Unavailable {
+                why: format!("no whole answer within {} ms", self.deadline.as_millis()),
+            }),
+            Ok(Err(why)) => Err(OrderNumberError::Unavailable { why }),
+            Ok(Ok(received)) => backend::read_order_number(received.status, &received.body),
+        }
+    }
+
+    fn post(&self, request: backend::Request) -> RequestBuilder {
+        self.client
+            .post(format!("{}{}", self.base_url, request.path))
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(request.body)
+    }
+
     fn request(&self, query: &Query) -> Result<RequestBuilder, String> {
         match &self.login {
             Login::Wpg { authorization } => {
@@ -154,20 +178,8 @@ impl Asker {
                 let Query::OrderDetails { gateway_order_number } = query else {
                     return Err("a checkout gateway answers getOrderDetails only".into());
                 };
-                let credentials = backend::Credentials {
-                    product: contract.product,
-                    customer_id: &contract.customer_id,
-                    shop_id: contract.shop_id.as_deref(),
-                    password: password.expose_secret(),
-                    secret: secret.expose_secret(),
-                    algorithm: contract.algorithm,
-                };
-                let request = backend::order_details(&credentials, gateway_order_number);
-                Ok(self
-                    .client
-                    .post(format!("{}{}", self.base_url, request.path))
-                    .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                    .body(request.body))
+                let credentials = credentials(contract, password, secret);
+                Ok(self.post(backend::order_details(&credentials, gateway_order_number)))
             }
             Login::None => Err("no back-end password is configured".into()),
         }
@@ -196,6 +208,21 @@ impl Asker {
     }
 }
 
+fn credentials<'a>(
+    contract: &'a Checkout,
+    password: &'a SecretString,
+    secret: &'a SecretString,
+) -> backend::Credentials<'a> {
+    backend::Credentials {
+        product: contract.product,
+        customer_id: &contract.customer_id,
+        shop_id: contract.shop_id.as_deref(),
+        password: password.expose_secret(),
+        secret: secret.expose_secret(),
+        algorithm: contract.algorithm,
+    }
+}
+
 fn told(query: &Query, outcome: Outcome) -> Answer {
     Answer { query: query.clone(), outcome, transactions: Vec::new(), digest: None }
 }
@@ -217,26 +244,27 @@ struct Received {
 }
 
 async fn send(request: RequestBuilder) -> Result<Received, String> {
-    // Without the URL: ids in it belong to the shop, and the error goes to the journal.
-    let failed = |error: reqwest::Error| {
-        let error = error.without_url();
-        let kind = if error.is_connect() { "can't connect" } else { "the answer broke off" };
-        match std::error::Error::source(&error) {
-            Some(cause) => format!("{kind}: {}", root(cause)),
-            None => kind.to_owned(),
-        }
-    };
-    let mut response = request.send().await.map_err(failed)?;
+    let mut response = request.send().await.map_err(cause)?;
     let header = |name| response.headers().get(name).and_then(|v: &HeaderValue| v.to_str().ok()).map(str::to_owned);
     let (content_type, retry_after) = (header(CONTENT_TYPE), header(RETRY_AFTER));
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+    while let Some(chunk) = response.chunk().await.map_err(cause)? {
         if body.len() + chunk.len() > ANSWER_MAX_BYTES {
             return Err(format!("the answer is longer than {ANSWER_MAX_BYTES} bytes"));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(Received { status: response.status().as_u16(), content_type, retry_after, body })
+}
+
+/// Why a request got no answer. Without the URL: ids in it belong to the shop, and the error goes to the journal.
+pub fn cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let kind = if error.is_connect() { "can't connect" } else { "the answer broke off" };
+    match std::error::Error::source(&error) {
+        Some(cause) => format!("{kind}: {}", root(cause)),
+        None => kind.to_owned(),
+    }
 }
 
 fn root(error: &dyn std::error::Error) -> String {

@@ -3,12 +3,17 @@
 use tokio::sync::oneshot;
 
 use crate::core::look::{Answer, Look};
+use crate::core::relay::Attempt;
 use crate::core::report::Report;
 use crate::core::submission::Submission;
+use crate::engine::import::{Batch, Imported};
 use crate::engine::{Engine, Incoming, Kept, Responded, ResponseSeen, Submitted};
 use crate::store::{Draft, Fault};
 use crate::words::id::{MerchantName, PaymentNumber};
 use crate::words::time::Now;
+
+/// Waiting messages a person can make due at once; the others follow once these get through.
+const RETRY_MAX_ROWS: usize = 1_000;
 
 /// Nothing was kept: the store is down. The sender must come again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +63,28 @@ pub enum Job {
         digest: String,
         reply: Reply<()>,
     },
+    Relayed {
+        merchant: MerchantName,
+        number: u64,
+        attempt: Attempt,
+        reply: Reply<()>,
+    },
+    /// A person wants waiting messages passed on now; the reply says how many.
+    RetryRelays {
+        merchant: MerchantName,
+        reply: Reply<usize>,
+    },
+    /// A person gives a waiting message up; the reply says whether it waited.
+    GiveUpRelay {
+        merchant: MerchantName,
+        number: u64,
+        reply: Reply<bool>,
+    },
+    /// Rows of a shop's order list.
+    Import {
+        batch: Box<Batch>,
+        reply: Reply<Imported>,
+    },
     /// Whether the writer still moves.
     Ping {
         reply: Reply<()>,
@@ -103,6 +130,16 @@ impl Job {
             Job::Reported { report, digest, reply } => {
                 thank(reply, draft.attempt(|d| engine.reported(d, &report, digest, now))?)
             }
+            Job::Relayed { merchant, number, attempt, reply } => {
+                thank(reply, draft.attempt(|d| engine.relayed(d, &merchant, number, attempt, now))?)
+            }
+            Job::RetryRelays { merchant, reply } => {
+                thank(reply, draft.attempt(|d| engine.retry_relays(d, &merchant, RETRY_MAX_ROWS, now))?)
+            }
+            Job::GiveUpRelay { merchant, number, reply } => {
+                thank(reply, draft.attempt(|d| engine.give_up_relay(d, &merchant, number, now))?)
+            }
+            Job::Import { batch, reply } => thank(reply, draft.attempt(|d| engine.import(d, *batch, now))?),
             Job::Ping { reply } => thank(reply, ()),
             Job::Distrust { fault } => return Err(fault),
             Job::Stop => Box::new(|| ()),

@@ -115,6 +115,11 @@ impl Lane {
         }
     }
 
+    /// Whether the gateway answers, as far as we know.
+    pub fn is_well(&self, now: Timestamp) -> bool {
+        matches!(self.circuit, Circuit::Closed { .. }) && self.hold_until.is_none_or(|until| now >= until)
+    }
+
     /// How many looks are worth having ready: those that may begin, and those that will as lanes fall free.
     pub fn appetite(&mut self, now: Timestamp) -> usize {
         match self.circuit {

@@ -13,8 +13,10 @@ use tracing::{info, warn};
 
 use super::gateway::Asker;
 use super::lane::{Change, Health, Lane};
+use super::order_numbers::{NoNumber, WISHES_MAX, Wish};
 use super::writer::Writer;
 use crate::core::look::{Answer, Look};
+use crate::wire::checkout::backend::OrderNumberError;
 use crate::words::id::{MerchantName, PaymentNumber};
 
 /// Longest rest between two readings of what is due.
@@ -25,6 +27,8 @@ const REST_MIN: Duration = Duration::from_millis(10);
 const READING_EVERY: Duration = Duration::from_millis(5);
 /// In the demo rests shrink with the clock's scale, down to this part of the longest.
 const SCALE_OF_SHORTEST_REST: u32 = 50;
+/// Rest while somebody waits for an order number that the budget does not allow yet.
+const WISH_REST: Duration = Duration::from_millis(20);
 /// Looks taken from the store in one reading.
 const READING_MAX_LOOKS: usize = 256;
 
@@ -47,6 +51,9 @@ pub struct Retriever {
     events: mpsc::UnboundedSender<Event>,
     inbox: mpsc::UnboundedReceiver<Event>,
     tasks: TaskTracker,
+    /// Gateway order numbers that shops want.
+    wishes: mpsc::Receiver<Wish>,
+    wanted: VecDeque<Wish>,
 }
 
 impl Retriever {
@@ -65,6 +72,8 @@ impl Retriever {
             })
             .collect();
         let (events, inbox) = mpsc::unbounded_channel();
+        // Until `grants`, nobody wishes for anything.
+        let (_, wishes) = mpsc::channel(1);
         Retriever {
             writer,
             askers,
@@ -74,7 +83,14 @@ impl Retriever {
             events,
             inbox,
             tasks: TaskTracker::new(),
+            wishes,
+            wanted: VecDeque::new(),
         }
+    }
+
+    /// Grants these wishes for gateway order numbers, within the same budgets.
+    pub fn grants(self, wishes: mpsc::Receiver<Wish>) -> Retriever {
+        Retriever { wishes, ..self }
     }
 
     /// Runs until `stop`; then waits for what is under way.
@@ -85,10 +101,15 @@ impl Retriever {
         let mut may_be_due = true;
         loop {
             let hungry = self.is_hungry();
-            let rest = if may_be_due { REST_MAX } else { self.rest().await };
+            let rest = match (self.wanted.is_empty(), may_be_due) {
+                (false, _) => WISH_REST,
+                (true, true) => REST_MAX,
+                (true, false) => self.rest().await,
+            };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
+                Some(wish) = self.wishes.recv(), if self.wanted.len() < WISHES_MAX => self.wanted.push_back(wish),
                 Some(event) = self.inbox.recv() => self.heard(event),
                 _ = readings.tick(), if may_be_due && hungry => {
                     may_be_due = self.take_what_is_due().await;
@@ -97,7 +118,10 @@ impl Retriever {
                 Ok(()) = commits.changed(), if !may_be_due => may_be_due = true,
                 () = tokio::time::sleep(rest) => may_be_due = true,
             }
+            self.grant_what_may();
         }
+        // Whoever still waits for a number is told by the reply that is dropped.
+        self.wanted.clear();
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -146,6 +170,32 @@ impl Retriever {
             }
         }
         may_be_more
+    }
+
+    /// Asks for gateway order numbers as budgets allow: before looks, because a customer waits.
+    fn grant_what_may(&mut self) {
+        let now = self.writer.clock.now().steady;
+        for _ in 0..self.wanted.len() {
+            let Some(wish) = self.wanted.pop_front() else { break };
+            // Whoever gave up waiting must not use up a request.
+            if wish.reply.is_closed() {
+                continue;
+            }
+            let (Some(lane), Some(asker)) = (self.lanes.get_mut(&wish.merchant), self.askers.get(&wish.merchant))
+            else {
+                let _ = wish.reply.send(Err(NoNumber::NotConfigured));
+                continue;
+            };
+            if !lane.is_well(now) {
+                let why = "it did not answer before, or refused us; see `reconciled alerts`".to_owned();
+                let _ = wish.reply.send(Err(NoNumber::Unavailable { why }));
+            } else if lane.room(now) == 0 {
+                self.wanted.push_back(wish);
+            } else {
+                lane.begin(1);
+                self.tasks.spawn(grant(asker.clone(), wish, self.events.clone()));
+            }
+        }
     }
 
     fn begin_what_may(&mut self) {
@@ -238,6 +288,22 @@ async fn ask(asker: Arc<Asker>, look: Look, writer: Writer, events: mpsc::Unboun
         warn!(payment.number = number.0, "an answer could not be kept");
     }
     let _ = events.send(Event::Kept { number });
+}
+
+/// Asks for one gateway order number.
+async fn grant(asker: Arc<Asker>, wish: Wish, events: mpsc::UnboundedSender<Event>) {
+    let outcome = asker.order_number().await;
+    let health = match &outcome {
+        // A refusal may be about this one operation: it says nothing of looks, which are refused by themselves.
+        Ok(_) | Err(OrderNumberError::Refused { .. }) => Health::Works,
+        Err(OrderNumberError::Unavailable { why }) => Health::Unavailable { why: why.clone(), retry_after: None },
+    };
+    // The retriever outlives its tasks, except at the very end; and a shop may have gone.
+    let _ = events.send(Event::Asked { merchant: wish.merchant, health });
+    let _ = wish.reply.send(outcome.map_err(|no| match no {
+        OrderNumberError::Unavailable { why } => NoNumber::Unavailable { why },
+        OrderNumberError::Refused { why } => NoNumber::Refused { why },
+    }));
 }
 
 #[cfg(test)]

@@ -17,8 +17,10 @@ use super::books::{Books, Closed, Shelf};
 use super::clock::{CLOCK_KEY, Clock, Stored};
 use super::job::{Acknowledge, Down, Job, Reply};
 use crate::core::look::{Answer, Look};
+use crate::core::relay::Attempt;
 use crate::core::report::Report;
 use crate::core::submission::Submission;
+use crate::engine::import::{Batch, Imported};
 use crate::engine::{Engine, Incoming, Judged, Kept, Responded, ResponseSeen, Submitted};
 use crate::store::{Draft, Fault, Table, View};
 use crate::words::id::{MerchantName, PaymentNumber};
@@ -145,6 +147,23 @@ impl Writer {
     pub async fn reported(&self, report: Report, digest: String) -> Result<(), Down> {
         let report = Box::new(report);
         self.ask(|reply| Job::Reported { report, digest, reply }).await
+    }
+
+    pub async fn import(&self, batch: Batch) -> Result<Imported, Down> {
+        let batch = Box::new(batch);
+        self.ask(|reply| Job::Import { batch, reply }).await
+    }
+
+    pub async fn relayed(&self, merchant: MerchantName, number: u64, attempt: Attempt) -> Result<(), Down> {
+        self.ask(|reply| Job::Relayed { merchant, number, attempt, reply }).await
+    }
+
+    pub async fn retry_relays(&self, merchant: MerchantName) -> Result<usize, Down> {
+        self.ask(|reply| Job::RetryRelays { merchant, reply }).await
+    }
+
+    pub async fn give_up_relay(&self, merchant: MerchantName, number: u64) -> Result<bool, Down> {
+        self.ask(|reply| Job::GiveUpRelay { merchant, number, reply }).await
     }
 
     /// Returns once the writer has come round: it makes progress.

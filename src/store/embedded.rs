@@ -137,7 +137,29 @@ impl Embedded {
         })?;
         let store = Embedded { database, trouble, site: None };
         check_format(&store.snapshot()?)?;
+        store.add_tables()?;
         Ok(store)
+    }
+
+    /// Makes the tables that a store of an earlier version lacks. Any other that is missing is damage, and is met
+    /// as such by whoever reads it.
+    fn add_tables(&self) -> Result<(), Fault> {
+        let reading = self.database.begin_read().map_err(|e| fault(&self.trouble, e))?;
+        let there: Vec<String> = reading
+            .list_tables()
+            .map_err(|e| fault(&self.trouble, e))?
+            .map(|table| redb::TableHandle::name(&table).to_owned())
+            .collect();
+        drop(reading);
+        if Table::ADDED.iter().all(|table| there.iter().any(|name| name == table.name())) {
+            return Ok(());
+        }
+        self.write(|transaction| {
+            for table in Table::ADDED {
+                transaction.open_table(definition(table))?;
+            }
+            Ok(())
+        })
     }
 
     /// Ties the store to its file, which every commit then looks after.
@@ -397,6 +419,20 @@ mod tests {
             rows.extend(snapshot.range(table, &[], &[], 9).unwrap_or_else(|fault| panic!("{table:?}: {fault}")));
         }
         assert_eq!(rows, [(b"format".to_vec(), b"1".to_vec()), (b"made_by".to_vec(), b"a test".to_vec())]);
+    }
+
+    #[test]
+    fn a_store_of_an_earlier_version_gets_the_tables_it_lacks() {
+        let store = store();
+        store
+            .write(|transaction| {
+                transaction.delete_table(definition(Table::Relay))?;
+                Ok(())
+            })
+            .expect("written");
+        assert!(store.snapshot().expect("snapshot").range(Table::Relay, &[], &[], 9).is_err());
+        store.add_tables().expect("added");
+        assert!(store.snapshot().expect("snapshot").range(Table::Relay, &[], &[], 9).expect("rows").is_empty());
     }
 
     #[test]

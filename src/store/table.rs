@@ -51,10 +51,19 @@ pub enum Table {
     Ring,
     /// merchant 0 request-id → newest slot of the ring that names it. Not rebuilt from the journal.
     RingByRequest,
+    /// merchant 0 relay number u64 → a message that is passed on to the shop, with its body, until the shop took
+    /// it. Not rebuilt from the journal.
+    Relay,
+    /// merchant 0 SHA-256 of the request-id (hex) 0 relay number u64 → empty: messages of one request in their
+    /// order. Not rebuilt from the journal.
+    RelayLines,
+    /// merchant 0 rank u8 (0 of payments we know, 1 others), not before (ms since 1970, u64), relay number u64 →
+    /// empty: the first of each line. Not rebuilt from the journal.
+    RelayDue,
 }
 
 impl Table {
-    pub const ALL: [Table; 22] = [
+    pub const ALL: [Table; 25] = [
         Table::Meta,
         Table::Journal,
         Table::Payments,
@@ -77,7 +86,13 @@ impl Table {
         Table::Bodies,
         Table::Ring,
         Table::RingByRequest,
+        Table::Relay,
+        Table::RelayLines,
+        Table::RelayDue,
     ];
+
+    /// Tables that stores made by earlier versions lack: made at the next opening.
+    pub const ADDED: [Table; 3] = [Table::Relay, Table::RelayLines, Table::RelayDue];
 
     /// The name in the stored file.
     pub fn name(self) -> &'static str {
@@ -104,6 +119,9 @@ impl Table {
             Table::Bodies => "bodies",
             Table::Ring => "ring",
             Table::RingByRequest => "ring_by_request",
+            Table::Relay => "relay",
+            Table::RelayLines => "relay_lines",
+            Table::RelayDue => "relay_due",
         }
     }
 
@@ -116,7 +134,15 @@ impl Table {
     pub fn is_projection(self) -> bool {
         !matches!(
             self,
-            Table::Meta | Table::Journal | Table::Inbox | Table::Bodies | Table::Ring | Table::RingByRequest
+            Table::Meta
+                | Table::Journal
+                | Table::Inbox
+                | Table::Bodies
+                | Table::Ring
+                | Table::RingByRequest
+                | Table::Relay
+                | Table::RelayLines
+                | Table::RelayDue
         )
     }
 }

@@ -1,8 +1,11 @@
 //! The real process: started, asked, killed and started again.
 
 mod disk;
+mod import;
 mod load;
 mod night;
+mod order_numbers;
+mod relay;
 mod shop;
 
 use std::io::Write;

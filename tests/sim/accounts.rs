@@ -91,6 +91,7 @@ pub fn engine(shops: &[Shop]) -> Engine {
             alerts,
             report: ReportPolicy { time_zone: "Europe/Vienna".into(), ..ReportPolicy::default() },
             keeping: Keeping { ring_slots: 100_000, ..Keeping::default() },
+            relays: Default::default(),
         },
         keys: shops.iter().map(|s| (s.account.name.clone(), s.key.clone())).collect(),
     }

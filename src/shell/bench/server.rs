@@ -1,6 +1,7 @@
 //! The daemon's own parts in this process: listeners, writer, store; and the same listeners that read
 //! and verify but keep nothing.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::shell::clock::Clock;
 use crate::shell::daemon::CARRIERS;
 use crate::shell::demo_clock::DemoClock;
 use crate::shell::http::{self, Limits, Listener, Room, Turned};
+use crate::shell::order_numbers::Desk;
 use crate::shell::public;
 use crate::shell::reports::Trouble;
 use crate::shell::submission_json;
@@ -67,6 +69,7 @@ impl Server {
             demo: DemoClock::new(clock, true),
             turned: Arc::default(),
             report_trouble: Trouble::default(),
+            desk: Desk::new(BTreeSet::default()).0,
         };
         let (public, admin) = (public::router(writer.clone(), room), admin::router(admin, Guard::Peer));
         let mut server = Server::listen(public, admin, place.path("keeps.sock"))?;

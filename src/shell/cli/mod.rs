@@ -5,8 +5,10 @@ mod ask;
 mod check;
 mod columns;
 mod decode;
+mod import;
 mod pages;
 mod print;
+mod relay;
 mod screen;
 mod settings;
 mod source;
@@ -72,6 +74,8 @@ enum Command {
         #[command(flatten)]
         printing: Printing,
     },
+    /// Take a shop's order list: CSV or JSON Lines, resumable; rows that can't be taken are named and skipped.
+    Import(import::Import),
     /// Tell everything known of an order, request-id or transaction-id, and why.
     Explain {
         #[command(flatten)]
@@ -142,6 +146,9 @@ enum Command {
         #[command(flatten)]
         printing: Printing,
     },
+    /// Messages that wait to be passed on to a shop's own listener.
+    #[command(subcommand)]
+    Relay(relay::Relay),
     /// The reconciled order ledger.
     #[command(subcommand)]
     Ledger(Ledger),
@@ -276,6 +283,7 @@ fn command(command: Command) -> Result<u8, Failure> {
             Ok(daemon::serve(&daemon::Options { config: file.config, ready_file, flags }))
         }
         Command::Submit { file, input, printing } => ask::submit(&file, &input, printing),
+        Command::Import(import) => import::run(&import),
         Command::Explain { file, id, printing } => ask::explain(&file, &id, printing),
         Command::Open { file, printing } => ask::open(&file, printing),
         Command::Retrieve { file, id, printing } => ask::retrieve(&file, &id, printing),
@@ -287,6 +295,7 @@ fn command(command: Command) -> Result<u8, Failure> {
             check::report(&file, &day, format, verify)
         }
         Command::Rebuild { file, printing } => check::rebuild(&file, printing),
+        Command::Relay(command) => relay::run(command),
         Command::Ledger(Ledger::Export { file, format, json, after }) => {
             ask::ledger(&file, if json { print::LedgerFormat::Jsonl } else { format }, after)
         }

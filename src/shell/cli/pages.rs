@@ -114,6 +114,15 @@ pub fn status(found: &Value) {
         "books",
         format!("{} ledger entries from {} journal records", count("ledger_entries"), count("journal_records")),
     );
+    for relay in items(&found["relay"]) {
+        let since = moment(&relay["oldest_kept_at"]).map_or_else(String::new, |at| {
+            let last =
+                if relay["last_attempt"].is_null() { "not tried yet".into() } else { plain(&relay["last_attempt"]) };
+            format!(", the oldest for {}: {last}", said(now.duration_since(at)))
+        });
+        let (waiting, merchant) = (plain(&relay["waiting"]), plain(&relay["merchant"]));
+        row("relay", format!("{waiting} notifications of {merchant} wait for the shop's own listener{since}"));
+    }
     if turned.is_object() {
         let of = |name: &str| turned[name].as_u64().unwrap_or_default();
         let (connections, bodies, requests) = (of("connections"), of("bodies"), of("requests"));

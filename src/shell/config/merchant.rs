@@ -23,6 +23,8 @@ pub struct Gateway {
     pub requests_per_second_max: u32,
     /// Requests under way at once.
     pub lanes_max: usize,
+    /// `checkout`: whether shops may have generateOrderNumber asked through us.
+    pub order_numbers: bool,
 }
 
 const REQUESTS_PER_SECOND: u32 = 2;
@@ -88,6 +90,7 @@ pub(super) fn check(
                     ("shop_id", raw.shop_id.is_some()),
                     ("algorithm", raw.algorithm.is_some()),
                     ("own_id_parameter", raw.own_id_parameter.is_some()),
+                    ("order_numbers", raw.order_numbers.is_some()),
                 ],
             )?;
             let (wpg, pins) = wpg(reading, name, raw, all)?;
@@ -138,6 +141,9 @@ pub(super) fn check(
             let Some(signing) = signing else {
                 return Err(reading.problem(at("secret_file"), "missing: fingerprints are verified with it"));
             };
+            if raw.order_numbers == Some(true) && password.is_none() {
+                return Err(reading.problem(at("password_file"), "missing: order numbers are asked for with it"));
+            }
             let contract = checkout(reading, name, raw, password.is_some())?;
             let key = Key { secret: signing, user: None, password: password.clone(), pins: Vec::new() };
             (Contract::Checkout(contract), Some(key))
@@ -153,6 +159,7 @@ pub(super) fn check(
             password,
             requests_per_second_max,
             lanes_max,
+            order_numbers: raw.order_numbers.unwrap_or(false),
         },
         key,
     })

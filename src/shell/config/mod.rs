@@ -2,9 +2,11 @@
 //! anything opens. A misspelt key stops the start.
 
 pub mod address;
+pub mod import;
 mod merchant;
 pub mod problem;
 mod raw;
+mod relay;
 pub mod schedule;
 pub mod secret;
 
@@ -20,6 +22,7 @@ use secrecy::SecretString;
 
 pub use merchant::Gateway;
 pub use problem::Problem;
+pub use relay::Shop;
 
 use crate::core::policy::{AlertPolicy, Keeping, Policy, ReportPolicy};
 use crate::wire::Keys;
@@ -34,6 +37,8 @@ pub struct Config {
     pub listen: Listen,
     pub store: Store,
     pub gateways: BTreeMap<MerchantName, Gateway>,
+    /// The shops' own listeners, for accounts whose notifications are passed on.
+    pub shops: BTreeMap<MerchantName, Shop>,
     pub policy: Policy,
     pub keys: Keys,
     /// The spool directory, where one is used.
@@ -142,6 +147,18 @@ pub fn admin_socket(file: &Path, around: &Surroundings) -> Result<PathBuf, Probl
     Ok(file.parent().unwrap_or(Path::new("/")).join(raw.listen.admin_socket))
 }
 
+/// How the configuration says shops' order lists are read; without reading any secret.
+pub fn imports(file: &Path, around: &Surroundings) -> Result<BTreeMap<String, import::Import>, Problem> {
+    let shown = file.display().to_string();
+    let file = std::path::absolute(file).map_err(|e| Problem::new(&shown, "", format!("can't be read: {e}")))?;
+    if !file.is_file() {
+        return Err(Problem::new(&shown, "", "there is no such file").hint("name it with --config FILE"));
+    }
+    let raw: raw::File =
+        layers(&file, &Flags::default(), around).extract().map_err(|error| problem::of_figment(error, &shown))?;
+    Reading { file: &file, shown: &shown, around }.imports(&raw)
+}
+
 fn layers(file: &Path, flags: &Flags, around: &Surroundings) -> Figment {
     let mut figment = Figment::new().merge(Toml::file_exact(file));
     // figment's own Env reads the process; ours comes by value, parsed by the same rules.
@@ -227,14 +244,22 @@ impl Reading<'_> {
                 .problem("merchants", "no merchant account is configured")
                 .hint("add a [merchants.NAME] table"));
         }
+        // Only the command line uses them; a slip in one is found here all the same.
+        self.imports(&raw)?;
         let report = self.report(&raw.report)?;
         let mut gateways = BTreeMap::new();
         let mut accounts = BTreeMap::new();
         let mut keys = Keys::new();
+        let (mut shops, mut relays) = (BTreeMap::new(), BTreeMap::new());
         for (name, merchant) in &raw.merchants {
             let checked = merchant::check(self, name, merchant, &raw.merchants, &report.time_zone)?;
             if let Some(key) = checked.key {
                 keys.insert(checked.account.name.clone(), key);
+            }
+            if let Some(raw) = &merchant.relay {
+                let (shop, relay) = relay::check(self, name, raw)?;
+                shops.insert(checked.account.name.clone(), shop);
+                relays.insert(checked.account.name.clone(), relay);
             }
             gateways.insert(checked.account.name.clone(), checked.gateway);
             accounts.insert(checked.account.name.clone(), checked.account);
@@ -246,12 +271,14 @@ impl Reading<'_> {
             alerts: self.alerts(&raw.alerts, webhook.is_some())?,
             report,
             keeping: self.keeping(&raw.keeping)?,
+            relays,
         };
         Ok(Config {
             file: self.file.to_owned(),
             listen,
             store: Store { path: self.path(&raw.store.path), cache_mib: raw.store.cache_mib },
             gateways,
+            shops,
             policy,
             keys,
             spool: raw.spool.path.as_deref().map(|p| self.path(p)),
@@ -259,6 +286,10 @@ impl Reading<'_> {
             webhook,
             log: self.log(&raw.log)?,
         })
+    }
+
+    fn imports(&self, raw: &raw::File) -> Result<BTreeMap<String, import::Import>, Problem> {
+        raw.import.iter().map(|(name, raw)| Ok((name.clone(), import::check(self, name, raw)?))).collect()
     }
 
     fn listen(&self, raw: &raw::Listen) -> Result<Listen, Problem> {

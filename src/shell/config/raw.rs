@@ -15,6 +15,7 @@ pub struct File {
     pub report: Report,
     pub schedule: BTreeMap<String, Method>,
     pub keeping: Keeping,
+    pub import: BTreeMap<String, Import>,
     pub log: Log,
 }
 
@@ -57,6 +58,8 @@ pub struct Merchant {
     pub requests_per_second_max: Option<u32>,
     #[serde(default)]
     pub lanes_max: Option<usize>,
+    #[serde(default)]
+    pub relay: Option<Relay>,
     // wpg
     #[serde(default)]
     pub merchant_account_ids: Option<Vec<String>>,
@@ -79,6 +82,36 @@ pub struct Merchant {
     pub algorithm: Option<String>,
     #[serde(default)]
     pub own_id_parameter: Option<String>,
+    #[serde(default)]
+    pub order_numbers: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Relay {
+    pub url: String,
+    #[serde(default)]
+    pub allow_private_address: bool,
+    #[serde(default)]
+    pub forward_refuted: bool,
+    #[serde(default)]
+    pub forward_repeats: bool,
+    #[serde(default)]
+    pub retry_first: Option<String>,
+    #[serde(default)]
+    pub retry_max: Option<String>,
+    #[serde(default)]
+    pub alert_after: Option<String>,
+    #[serde(default)]
+    pub give_up_after: Option<String>,
+    #[serde(default)]
+    pub timeout: Option<String>,
+    #[serde(default)]
+    pub in_flight_max: Option<usize>,
+    #[serde(default)]
+    pub backlog_max_messages: Option<u64>,
+    #[serde(default)]
+    pub backlog_max_bytes: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -122,6 +155,19 @@ pub struct Keeping {
     pub ring_slots: Option<u64>,
     pub unverified_max_per_request: Option<u32>,
     pub bodies_for: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Import {
+    pub columns: BTreeMap<String, String>,
+    pub defaults: BTreeMap<String, String>,
+    pub values: BTreeMap<String, BTreeMap<String, String>>,
+    pub delimiter: Option<String>,
+    pub decimal_comma: bool,
+    pub time_format: Option<String>,
+    pub time_zone: Option<String>,
+    pub encoding: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -199,3 +199,27 @@ fn the_example_in_the_repository_is_good() {
     let problem = loaded(&folder, &text, &Surroundings::default(), &Flags::default()).expect_err("refused");
     assert!(problem.what.contains("published"), "{problem}");
 }
+
+#[test]
+fn a_relay_is_read_with_its_limits_and_refused_by_key() {
+    let with = |table: &str| load_text(&format!("{GOOD}\n[merchants.shop-eu.relay]\n{table}"));
+    let config =
+        with("url = \"https://shop.example.com/ipn?t=1\"\ngive_up_after = \"30d\"\nretry_max = \"6h\"").expect("good");
+    let name = MerchantName::new("shop-eu").expect("a name");
+    let rule = &config.policy.relays[&name];
+    assert_eq!((rule.retry_max.as_hours(), rule.give_up_after.map(|d| d.as_hours())), (6, Some(720)));
+    assert!(!rule.forward_refuted && !rule.forward_repeats);
+    assert_eq!(config.shops[&name].timeout.as_secs(), 30);
+    for (table, key) in [
+        ("forward_refuted = true", "merchants.shop-eu.relay.url"),
+        ("url = \"http://shop.example.com\"", "merchants.shop-eu.relay.url"),
+        ("url = \"https://10.0.0.1\"", "merchants.shop-eu.relay.url"),
+        ("url = \"https://a.example\"\nretry_first = \"2h\"\nretry_max = \"1h\"", "merchants.shop-eu.relay.retry_max"),
+        ("url = \"https://a.example\"\ngive_up_after = \"1h\"", "merchants.shop-eu.relay.give_up_after"),
+        ("url = \"https://a.example\"\ntimeout = \"1h\"", "merchants.shop-eu.relay.timeout"),
+        ("url = \"https://a.example\"\nin_flight_max = 0", "merchants.shop-eu.relay.in_flight_max"),
+        ("url = \"https://a.example\"\nforward_repeat = true", "merchants.shop-eu.relay.forward_repeat"),
+    ] {
+        assert_eq!(with(table).expect_err(table).key, key, "{table}");
+    }
+}

@@ -70,6 +70,7 @@ fn asker(base_url: &str) -> Asker {
         password: Some(SecretString::from("pass")),
         requests_per_second_max: 2,
         lanes_max: 4,
+        order_numbers: false,
     };
     Asker { deadline: Duration::from_millis(300), ..Asker::new(&account, &gateway, None).expect("a client") }
 }

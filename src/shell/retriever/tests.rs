@@ -59,6 +59,7 @@ fn retriever(writer: &Writer, base_url: &str, lanes_max: usize, per_second: u32)
         password: Some(SecretString::from("p")),
         requests_per_second_max: per_second,
         lanes_max,
+        order_numbers: false,
     };
     let account = &writer.engine.policy.accounts[&name()];
     let asker = Asker::new(account, &gateway, None).expect("a client");

@@ -30,6 +30,7 @@ pub(in crate::shell) fn engine() -> Arc<Engine> {
         alerts: AlertPolicy::default(),
         report: ReportPolicy::default(),
         keeping: Keeping::default(),
+        relays: Default::default(),
     };
     Arc::new(Engine { policy, keys: BTreeMap::new() })
 }

@@ -29,6 +29,18 @@ pub fn reply_nok(message: &str) -> String {
     ReplyForm::Element.nok(message)
 }
 
+/// Whether a shop's answer to a confirmation holds the token that says "kept", in any of its forms. As the
+/// gateway looks for it: anywhere in the body (fact sheet checkout a.6).
+pub fn says_ok(body: &[u8]) -> bool {
+    const NAME: &[u8] = b"QPAY-CONFIRMATION-RESPONSE";
+    let text: Vec<u8> =
+        body.iter().copied().filter(|b| !b.is_ascii_whitespace() && !matches!(b, b'"' | b'\'')).collect();
+    text.windows(NAME.len()).enumerate().filter(|(_, window)| *window == NAME).any(|(at, _)| {
+        let behind = &text[at + NAME.len()..];
+        behind.starts_with(b"result=OK") || behind.starts_with(b":{result:OK")
+    })
+}
+
 impl ReplyForm {
     /// What the answer says it is. Only the JSON form needs its type to be found.
     pub fn content_type(self) -> &'static str {
@@ -82,6 +94,17 @@ mod tests {
         assert_eq!(ReplyForm::Comment.ok(), "<!--<QPAY-CONFIRMATION-RESPONSE result=\"OK\" />-->");
         let json: serde_json::Value = serde_json::from_str(&ReplyForm::Json.ok()).expect("json");
         assert_eq!(json["QPAY-CONFIRMATION-RESPONSE"]["result"], "OK");
+    }
+
+    #[test]
+    fn a_shops_answer_is_searched_for_the_token_in_every_form() {
+        for form in [ReplyForm::Element, ReplyForm::Comment, ReplyForm::Json] {
+            assert!(says_ok(form.ok().as_bytes()), "{form:?}");
+            assert!(says_ok(format!("<html>\n{}\n</html>", form.ok()).as_bytes()), "{form:?}");
+            assert!(!says_ok(form.nok("OK is what it is not").as_bytes()), "{form:?}");
+        }
+        assert!(says_ok(b"<QPAY-CONFIRMATION-RESPONSE  result='OK'/>"));
+        assert!(!says_ok(b"") && !says_ok(b"OK") && !says_ok(b"<QPAY-CONFIRMATION-RESPONSE"));
     }
 
     #[test]

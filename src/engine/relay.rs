@@ -1,0 +1,567 @@
+//! Notifications passed on to the shop's own listener: a row in the commit that judges the message, an
+//! attempt afterwards, at least once, in order within one request-id.
+//!
+//! A row holds the body itself, so that nothing that expires or is overwritten elsewhere takes it away. What
+//! became of messages that are evidence of a payment is journaled; of others only their number is, because a
+//! stranger can send as many as he likes.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::core::identity::strip_suffix;
+use crate::core::message::Authenticity;
+use crate::core::record::Event;
+use crate::core::relay::{Attempt, NotRelayed};
+use crate::engine::digest::digest;
+use crate::engine::packed::{Envelope, pack, unpack};
+use crate::engine::relayed::trouble_key;
+use crate::engine::{Engine, Page, books};
+use crate::store::{Draft, Fault, Table, View, prefix_end};
+use crate::words::id::{MerchantName, PaymentNumber, RequestId};
+use crate::words::time::{Now, Timestamp, later};
+
+/// Ways on which a message comes from outside. What the shop itself spooled it has already.
+const RELAYED_WAY: &str = "http";
+/// Row of `Table::Meta`: the number of the next message. Never used twice: the shop is told it as an id.
+const NEXT: &[u8] = b"relay_next";
+/// Rows of `Table::Meta`, by merchant account: what waits.
+const BACKLOG: &str = "relay/";
+/// Messages given up for their age in one tick; the rest waits a minute.
+const TICK_MAX_ROWS: usize = 500;
+/// Messages brought forward at once when one got through that had failed before.
+const FORWARD_MAX_ROWS: usize = 200;
+/// Evidence of a payment that is searched for an equal message.
+const EVIDENCE_MAX: usize = 200;
+
+/// What judging found out about a message, as far as passing it on depends on it.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
+    /// The request-id it is about first, as far as it can be read: messages of one are kept in order.
+    line: Option<String>,
+    /// The payment it is evidence of.
+    payment: Option<PaymentNumber>,
+    is_refuted: bool,
+    /// Every part of it was heard before; `None`: no part was looked at.
+    is_repeat: Option<bool>,
+}
+
+impl Heard {
+    pub(super) fn of(authenticity: &Authenticity) -> Heard {
+        Heard { is_refuted: matches!(authenticity, Authenticity::Refuted { .. }), ..Heard::default() }
+    }
+
+    /// A part that is evidence of a payment.
+    pub(super) fn of_payment(&mut self, number: PaymentNumber, request_id: &RequestId, is_repeat: bool) {
+        self.line.get_or_insert_with(|| request_id.to_string());
+        self.payment.get_or_insert(number);
+        self.is_repeat = Some(self.is_repeat.unwrap_or(true) && is_repeat);
+    }
+
+    /// A part that goes to the ring.
+    pub(super) fn of_nobody(&mut self, request_id: Option<&str>, is_repeat: bool) {
+        if let Some(id) = request_id {
+            // With its suffix or without: one line, at worst a longer one.
+            self.line.get_or_insert_with(|| strip_suffix(id).unwrap_or(id).to_owned());
+        }
+        self.is_repeat = Some(self.is_repeat.unwrap_or(true) && is_repeat);
+    }
+}
+
+/// A message to pass on now.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Relayable {
+    pub merchant: MerchantName,
+    pub number: u64,
+    /// The same at every attempt, and never another message's.
+    pub id: String,
+    pub content_type: Option<String>,
+    pub body: Vec<u8>,
+}
+
+/// What is kept with a waiting body.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+struct Waiting {
+    line: Option<String>,
+    payment: Option<PaymentNumber>,
+    digest: String,
+    content_type: Option<String>,
+    kept: Now,
+    attempts: u32,
+    /// Steady time before which it is not tried again.
+    not_before: Timestamp,
+    last: Option<Attempt>,
+}
+
+/// What waits for one account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+struct Backlog {
+    messages: u64,
+    bytes: u64,
+    /// Of requests nobody submitted, since the last journal record about them.
+    accepted: u64,
+    lost: u64,
+}
+
+impl Engine {
+    /// Puts a judged message into its account's relay, if it is to be passed on.
+    pub(super) fn queue_relay(
+        &self,
+        draft: &mut Draft,
+        envelope: &Envelope,
+        body: &[u8],
+        heard: &Heard,
+        now: Now,
+    ) -> Result<(), Fault> {
+        let merchant = &envelope.merchant;
+        let Some(rule) = self.policy.relays.get(merchant) else { return Ok(()) };
+        let is_unwanted = (heard.is_refuted && !rule.forward_refuted)
+            || (heard.is_repeat == Some(true) && !rule.forward_repeats)
+            || envelope.way != RELAYED_WAY;
+        if is_unwanted {
+            return Ok(());
+        }
+        let mut backlog = backlog(draft, merchant)?;
+        let bytes = body.len() as u64;
+        if !rule.has_room(backlog.messages, backlog.bytes, bytes, heard.payment.is_some()) {
+            return self.not_relayed(draft, merchant, heard.payment, digest(body), NotRelayed::BacklogFull, now);
+        }
+        let number = match draft.get(Table::Meta, NEXT)? {
+            Some(bytes) => books::as_u64(Table::Meta, NEXT, &bytes)?,
+            None => 1,
+        };
+        let waiting = Waiting {
+            line: heard.line.clone(),
+            payment: heard.payment,
+            digest: digest(body),
+            content_type: envelope.content_type.clone(),
+            kept: envelope.kept,
+            attempts: 0,
+            not_before: now.steady,
+            last: None,
+        };
+        let is_first = match line_prefix(merchant, &waiting) {
+            Some(prefix) => {
+                let is_first = draft.range(Table::RelayLines, &prefix, &prefix_end(&prefix), 1)?.is_empty();
+                draft.put(Table::RelayLines, numbered(prefix, number), Vec::new());
+                is_first
+            }
+            None => true,
+        };
+        if is_first {
+            draft.put(Table::RelayDue, due_key(merchant, &waiting, number), Vec::new());
+        }
+        draft.put(Table::Relay, row_key(merchant, number), pack(&waiting, body)?);
+        draft.put(Table::Meta, NEXT.to_vec(), (number + 1).to_be_bytes().to_vec());
+        backlog.messages += 1;
+        backlog.bytes += bytes;
+        put_backlog(draft, merchant, backlog)
+    }
+
+    /// Whether a message about a payment says again what was heard before: the same signed content, or the
+    /// same bytes.
+    pub(super) fn is_repeat(
+        &self,
+        draft: &Draft,
+        merchant: &MerchantName,
+        number: PaymentNumber,
+        gist: &str,
+        digest: &str,
+    ) -> Result<bool, Fault> {
+        if self.policy.relays.get(merchant).is_none_or(|rule| rule.forward_repeats) {
+            return Ok(false);
+        }
+        let Some(payment) = books::payment(draft, number)? else { return Ok(false) };
+        if payment.digests.iter().any(|seen| seen == gist) {
+            return Ok(true);
+        }
+        for sequence in books::evidence(draft, number, EVIDENCE_MAX)? {
+            if let Event::Notified(before) = books::record(draft, sequence)?.event
+                && before.digest == digest
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What can be passed on now for one account: of payments we know first, then the others; the oldest first,
+    /// one of each request-id. `skip` names what is under way.
+    pub fn relays_due(
+        &self,
+        view: &dyn View,
+        merchant: &MerchantName,
+        now: Now,
+        limit: usize,
+        skip: &dyn Fn(u64) -> bool,
+    ) -> Result<Vec<Relayable>, Fault> {
+        let mut due = Vec::new();
+        if limit == 0 || !self.policy.relays.contains_key(merchant) {
+            return Ok(due);
+        }
+        for rank in [Rank::Known, Rank::Other] {
+            let mut from = due_prefix(merchant, rank);
+            let to = [from.as_slice(), &ms(now.steady).saturating_add(1).to_be_bytes()].concat();
+            while due.len() < limit {
+                let rows = view.range(Table::RelayDue, &from, &to, limit)?;
+                let Some((last, _)) = rows.last() else { break };
+                from = [last.as_slice(), &[0]].concat();
+                for (key, _) in &rows {
+                    let number = number_in(Table::RelayDue, key)?;
+                    if due.len() < limit && !skip(number) {
+                        due.push(relayable(view, merchant, number)?);
+                    }
+                }
+            }
+        }
+        Ok(due)
+    }
+
+    /// What an attempt to pass a message on came to.
+    pub fn relayed(
+        &self,
+        draft: &mut Draft,
+        merchant: &MerchantName,
+        number: u64,
+        attempt: Attempt,
+        now: Now,
+    ) -> Result<(), Fault> {
+        let key = row_key(merchant, number);
+        // Given up while it was under way.
+        let Some(row) = draft.get(Table::Relay, &key)? else { return Ok(()) };
+        let (mut waiting, body): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
+        let had_failed = waiting.attempts > 0;
+        waiting.attempts = waiting.attempts.saturating_add(1);
+        if let Some(payment) = waiting.payment
+            && waiting.last.as_ref() != Some(&attempt)
+        {
+            let (digest, attempts, answer) = (waiting.digest.clone(), waiting.attempts, attempt.clone());
+            self.record(draft, Event::Relayed { number: payment, digest, attempts, answer }, now)?;
+        }
+        if matches!(attempt, Attempt::Accepted { .. }) {
+            self.leave(draft, merchant, number, &waiting, body.len() as u64)?;
+            if waiting.payment.is_none() {
+                let mut backlog = backlog(draft, merchant)?;
+                backlog.accepted += 1;
+                put_backlog(draft, merchant, backlog)?;
+            }
+            if had_failed {
+                self.retry_relays(draft, merchant, FORWARD_MAX_ROWS, now)?;
+            }
+            return Ok(());
+        }
+        draft.delete(Table::RelayDue, due_key(merchant, &waiting, number));
+        let pause = self.policy.relays.get(merchant).cloned().unwrap_or_default().pause(&attempt, waiting.attempts);
+        waiting.not_before = later(now.steady, pause);
+        waiting.last = Some(attempt);
+        draft.put(Table::RelayDue, due_key(merchant, &waiting, number), Vec::new());
+        draft.put(Table::Relay, key, pack(&waiting, body)?);
+        Ok(())
+    }
+
+    /// Makes what waits for its next attempt due now, the soonest first. Returns how many were.
+    pub fn retry_relays(
+        &self,
+        draft: &mut Draft,
+        merchant: &MerchantName,
+        limit: usize,
+        now: Now,
+    ) -> Result<usize, Fault> {
+        let mut brought = 0;
+        for rank in [Rank::Known, Rank::Other] {
+            let prefix = due_prefix(merchant, rank);
+            let from = [prefix.as_slice(), &ms(now.steady).saturating_add(1).to_be_bytes()].concat();
+            for (due, _) in draft.range(Table::RelayDue, &from, &prefix_end(&prefix), limit - brought)? {
+                let number = number_in(Table::RelayDue, &due)?;
+                let key = row_key(merchant, number);
+                let row = at(draft, &key)?;
+                let (mut waiting, body): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
+                waiting.not_before = now.steady;
+                draft.delete(Table::RelayDue, due);
+                draft.put(Table::RelayDue, due_key(merchant, &waiting, number), Vec::new());
+                draft.put(Table::Relay, key, pack(&waiting, body)?);
+                brought += 1;
+            }
+        }
+        Ok(brought)
+    }
+
+    /// A person gives a waiting message up: the shop is not given it. Returns whether it waited.
+    pub fn give_up_relay(
+        &self,
+        draft: &mut Draft,
+        merchant: &MerchantName,
+        number: u64,
+        now: Now,
+    ) -> Result<bool, Fault> {
+        let key = row_key(merchant, number);
+        let Some(row) = draft.get(Table::Relay, &key)? else { return Ok(false) };
+        self.give_up(draft, merchant, number, &row, NotRelayed::GivenUp, now)?;
+        Ok(true)
+    }
+
+    fn give_up(
+        &self,
+        draft: &mut Draft,
+        merchant: &MerchantName,
+        number: u64,
+        row: &[u8],
+        why: NotRelayed,
+        now: Now,
+    ) -> Result<(), Fault> {
+        let (waiting, body): (Waiting, _) = unpack(Table::Relay, &row_key(merchant, number), row)?;
+        self.leave(draft, merchant, number, &waiting, body.len() as u64)?;
+        self.not_relayed(draft, merchant, waiting.payment, waiting.digest, why, now)
+    }
+
+    fn not_relayed(
+        &self,
+        draft: &mut Draft,
+        merchant: &MerchantName,
+        payment: Option<PaymentNumber>,
+        digest: String,
+        why: NotRelayed,
+        now: Now,
+    ) -> Result<(), Fault> {
+        match payment {
+            Some(number) => {
+                self.record(draft, Event::NotRelayed { number, merchant: merchant.clone(), digest, why }, now)?;
+                Ok(())
+            }
+            // Whoever gave it up knows; nothing is lost that he did not want to lose.
+            None if why == NotRelayed::GivenUp => Ok(()),
+            None => {
+                let mut backlog = backlog(draft, merchant)?;
+                backlog.lost += 1;
+                put_backlog(draft, merchant, backlog)
+            }
+        }
+    }
+
+    /// A message leaves the relay; the next of its line is due.
+    fn leave(
+        &self,
+        draft: &mut Draft,
+        merchant: &MerchantName,
+        number: u64,
+        waiting: &Waiting,
+        bytes: u64,
+    ) -> Result<(), Fault> {
+        draft.delete(Table::Relay, row_key(merchant, number));
+        draft.delete(Table::RelayDue, due_key(merchant, waiting, number));
+        if let Some(prefix) = line_prefix(merchant, waiting) {
+            draft.delete(Table::RelayLines, numbered(prefix.clone(), number));
+            if let Some((line, _)) = draft.range(Table::RelayLines, &prefix, &prefix_end(&prefix), 1)?.first() {
+                let next = number_in(Table::RelayLines, line)?;
+                let key = row_key(merchant, next);
+                let row = at(draft, &key)?;
+                let (following, _): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
+                draft.put(Table::RelayDue, due_key(merchant, &following, next), Vec::new());
+            }
+        }
+        let mut backlog = backlog(draft, merchant)?;
+        backlog.messages = backlog.messages.saturating_sub(1);
+        backlog.bytes = backlog.bytes.saturating_sub(bytes);
+        put_backlog(draft, merchant, backlog)
+    }
+
+    /// What time brings: messages that are given up for their age, alerts that begin and end, counts.
+    pub(super) fn tick_relays(&self, draft: &mut Draft, now: Now) -> Result<(), Fault> {
+        for (merchant, _) in backlogs(draft)? {
+            self.give_up_old(draft, &merchant, now)?;
+            let backlog = backlog(draft, &merchant)?;
+            if backlog.accepted + backlog.lost > 0 {
+                let (accepted, lost) = (backlog.accepted, backlog.lost);
+                self.record(draft, Event::RelayedOthers { merchant: merchant.clone(), accepted, lost }, now)?;
+                put_backlog(draft, &merchant, Backlog { accepted: 0, lost: 0, ..backlog })?;
+            }
+            let trouble = self.relay_trouble(draft, &merchant, now)?;
+            let is_told = books::firing(draft, &trouble_key(&merchant))?.is_some();
+            if trouble.is_some() != is_told {
+                self.record(draft, Event::Relay { merchant: merchant.clone(), why: trouble }, now)?;
+            }
+            if backlog.messages == 0 {
+                draft.delete(Table::Meta, backlog_key(&merchant));
+            }
+        }
+        Ok(())
+    }
+
+    /// Why a person must look after an account's relay; `None`: nobody must.
+    fn relay_trouble(&self, draft: &Draft, merchant: &MerchantName, now: Now) -> Result<Option<String>, Fault> {
+        let prefix = books::text_key(merchant, "");
+        let Some((key, row)) = draft.range(Table::Relay, &prefix, &prefix_end(&prefix), 1)?.pop() else {
+            return Ok(None);
+        };
+        let (oldest, _): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
+        let Some(rule) = self.policy.relays.get(merchant) else {
+            let what = format!("there is no [merchants.{merchant}.relay] any more: put it back, or give them up");
+            return Ok(Some(what));
+        };
+        if now.steady < later(oldest.kept.steady, rule.alert_after) {
+            return Ok(None);
+        }
+        let said = oldest.last.map_or_else(|| "it was not tried yet".into(), |last| last.text());
+        let since = Timestamp::from_second(oldest.kept.wall.as_second()).unwrap_or(oldest.kept.wall);
+        Ok(Some(format!("the oldest was kept at {since}, the last attempt came to: {said}")))
+    }
+
+    fn give_up_old(&self, draft: &mut Draft, merchant: &MerchantName, now: Now) -> Result<(), Fault> {
+        let Some(after) = self.policy.relays.get(merchant).and_then(|rule| rule.give_up_after) else { return Ok(()) };
+        let prefix = books::text_key(merchant, "");
+        for (key, row) in draft.range(Table::Relay, &prefix, &prefix_end(&prefix), TICK_MAX_ROWS)? {
+            let (waiting, _): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
+            if now.steady < later(waiting.kept.steady, after) {
+                break;
+            }
+            self.give_up(draft, merchant, number_in(Table::Relay, &key)?, &row, NotRelayed::TooOld, now)?;
+        }
+        Ok(())
+    }
+
+    /// What waits, by account, for `status`.
+    pub fn relay_status(&self, view: &dyn View) -> Result<Vec<Value>, Fault> {
+        let mut rows = Vec::new();
+        for (merchant, backlog) in backlogs(view)?.into_iter().filter(|(_, backlog)| backlog.messages > 0) {
+            let prefix = books::text_key(&merchant, "");
+            let oldest = match view.range(Table::Relay, &prefix, &prefix_end(&prefix), 1)?.first() {
+                Some((key, row)) => Some(unpack::<Waiting>(Table::Relay, key, row)?.0),
+                None => None,
+            };
+            rows.push(json!({
+                "merchant": merchant,
+                "waiting": backlog.messages,
+                "bytes": backlog.bytes,
+                "oldest_kept_at": oldest.as_ref().map(|oldest| oldest.kept.wall),
+                "last_attempt": oldest.and_then(|oldest| oldest.last).map(|last| last.text()),
+            }));
+        }
+        Ok(rows)
+    }
+
+    /// One account's waiting messages behind number `after`, oldest first, without their bodies.
+    pub fn relays(
+        &self,
+        view: &dyn View,
+        merchant: &MerchantName,
+        after: u64,
+        limit: usize,
+        now: Now,
+    ) -> Result<Page, Fault> {
+        let from = row_key(merchant, after.saturating_add(1));
+        let rows = view.range(Table::Relay, &from, &prefix_end(&books::text_key(merchant, "")), limit)?;
+        let mut items = Vec::new();
+        let mut last = None;
+        for (key, row) in &rows {
+            let number = number_in(Table::Relay, key)?;
+            let (waiting, body): (Waiting, _) = unpack(Table::Relay, key, row)?;
+            let is_first = view.get(Table::RelayDue, &due_key(merchant, &waiting, number))?.is_some();
+            items.push(json!({
+                "number": number,
+                "id": id(number),
+                "request_id": waiting.line,
+                "bytes": body.len(),
+                "kept_at": waiting.kept.wall,
+                "attempts": waiting.attempts,
+                "last_attempt": waiting.last.map(|last| last.text()),
+                "next_attempt_at": is_first.then(|| now.wall_of(waiting.not_before)),
+            }));
+            last = Some(number);
+        }
+        Ok(Page { next: last.filter(|_| rows.len() == limit), items })
+    }
+}
+
+/// What goes first.
+#[derive(Clone, Copy)]
+enum Rank {
+    Known = 0,
+    Other = 1,
+}
+
+fn rank(waiting: &Waiting) -> Rank {
+    if waiting.payment.is_some() { Rank::Known } else { Rank::Other }
+}
+
+fn id(number: u64) -> String {
+    format!("relay-{number}")
+}
+
+fn ms(at: Timestamp) -> u64 {
+    at.as_millisecond().max(0).unsigned_abs()
+}
+
+fn numbered(mut prefix: Vec<u8>, number: u64) -> Vec<u8> {
+    prefix.extend_from_slice(&number.to_be_bytes());
+    prefix
+}
+
+fn row_key(merchant: &MerchantName, number: u64) -> Vec<u8> {
+    numbered(books::text_key(merchant, ""), number)
+}
+
+/// The keys of the messages of one line; `None`: it stands for itself.
+fn line_prefix(merchant: &MerchantName, waiting: &Waiting) -> Option<Vec<u8>> {
+    let line = waiting.line.as_ref()?;
+    let mut prefix = books::text_key(merchant, &digest(line.as_bytes()));
+    prefix.push(0);
+    Some(prefix)
+}
+
+fn due_prefix(merchant: &MerchantName, rank: Rank) -> Vec<u8> {
+    let mut key = books::text_key(merchant, "");
+    key.push(rank as u8);
+    key
+}
+
+fn due_key(merchant: &MerchantName, waiting: &Waiting, number: u64) -> Vec<u8> {
+    let mut key = due_prefix(merchant, rank(waiting));
+    key.extend_from_slice(&ms(waiting.not_before).to_be_bytes());
+    numbered(key, number)
+}
+
+fn number_in(table: Table, key: &[u8]) -> Result<u64, Fault> {
+    let (_, number) =
+        key.split_last_chunk::<8>().ok_or_else(|| Fault::damaged(table, key, "the key is shorter than its number"))?;
+    Ok(u64::from_be_bytes(*number))
+}
+
+/// A row that another one names: it must be there.
+fn at(view: &dyn View, key: &[u8]) -> Result<Vec<u8>, Fault> {
+    view.get(Table::Relay, key)?.ok_or_else(|| Fault::damaged(Table::Relay, key, "named, and missing"))
+}
+
+fn relayable(view: &dyn View, merchant: &MerchantName, number: u64) -> Result<Relayable, Fault> {
+    let key = row_key(merchant, number);
+    let row = at(view, &key)?;
+    let (waiting, body): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
+    let merchant = merchant.clone();
+    Ok(Relayable { merchant, number, id: id(number), content_type: waiting.content_type, body: body.to_vec() })
+}
+
+fn backlog_key(merchant: &MerchantName) -> Vec<u8> {
+    format!("{BACKLOG}{merchant}").into_bytes()
+}
+
+fn backlog(view: &dyn View, merchant: &MerchantName) -> Result<Backlog, Fault> {
+    Ok(books::read(view, Table::Meta, &backlog_key(merchant))?.unwrap_or_default())
+}
+
+fn put_backlog(draft: &mut Draft, merchant: &MerchantName, backlog: Backlog) -> Result<(), Fault> {
+    books::write(draft, Table::Meta, backlog_key(merchant), &backlog)
+}
+
+/// The accounts for which something waits or was counted; one that is not configured any more too.
+fn backlogs(view: &dyn View) -> Result<Vec<(MerchantName, Backlog)>, Fault> {
+    /// Accounts of one store; nobody has that many contracts.
+    const MERCHANTS_MAX: usize = 10_000;
+    let prefix = BACKLOG.as_bytes();
+    let rows = view.range(Table::Meta, prefix, &prefix_end(prefix), MERCHANTS_MAX)?;
+    rows.iter()
+        .map(|(key, row)| {
+            let name = key.get(prefix.len()..).and_then(|name| std::str::from_utf8(name).ok());
+            let name = name.and_then(|name| MerchantName::new(name).ok());
+            let name = name.ok_or_else(|| Fault::damaged(Table::Meta, key, "names no merchant account"))?;
+            Ok((name, books::parse(Table::Meta, key, row)?))
+        })
+        .collect()
+}

@@ -1,0 +1,382 @@
+//! `reconciled import`: a shop's order list, row by row, resumable.
+//!
+//! How far a file was taken is kept by the daemon in the very commits that take its rows, under the digest of the
+//! file and of how it is read. So a run that was killed goes on where it was: the rows before are only tried, to
+//! write the file of rejected rows anew.
+
+mod cell;
+mod list;
+mod rejects;
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::print::{self, line};
+use super::source::{self, segment};
+use super::{ConfigFile, Failure, Printing};
+use crate::shell::admin::import::ROWS_MAX;
+use crate::shell::config::import::Import as Map;
+use crate::shell::config::{self, Surroundings};
+use crate::shell::exit;
+use list::{Format, List, Row};
+use rejects::Rejects;
+
+/// Bytes of the rows of one batch: with what stands around them below the smallest `body_max_bytes`.
+const BATCH_MAX_BYTES: usize = 200 * 1024;
+/// Between two updates of the progress bar.
+const UPDATE_EVERY: Duration = Duration::from_millis(100);
+/// Rows between two lines of progress where there is no terminal.
+const LINE_EVERY_ROWS: u64 = 10_000;
+
+#[derive(Args)]
+pub struct Import {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The list: CSV with headings, or JSON Lines of submissions.
+    #[arg(value_name = "FILE")]
+    list: PathBuf,
+    /// The [import.NAME] of the configuration that says how it is written [default: the only one there is, else
+    /// the headings are the names of the fields].
+    #[arg(long, value_name = "NAME")]
+    map: Option<String>,
+    /// [default: by the file's ending: jsonl or ndjson, else csv].
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Say what would become of each row, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Take the file from its beginning although it was taken before: the configuration has changed.
+    #[arg(long, conflicts_with = "dry_run")]
+    again: bool,
+    #[command(flatten)]
+    printing: Printing,
+}
+
+pub fn run(wish: &Import) -> Result<u8, Failure> {
+    let started = Instant::now();
+    let format = wish.format.unwrap_or_else(|| by_ending(&wish.list));
+    let map = map(wish)?;
+    let (file, bytes) = name_of_contents(&wish.list, format, &map)?;
+    let mut list = List::open(&wish.list, format, &map)?;
+    let known = if wish.again { None } else { progress(wish, &file)? };
+    let resumed = known.as_ref().map_or(0, |known| known["offset"].as_u64().unwrap_or(0));
+    let is_finished = known.as_ref().is_some_and(|known| !known["finished_at"].is_null());
+    let mut run = Run {
+        wish,
+        map: &map,
+        file,
+        from: 0,
+        rows: Vec::new(),
+        bytes: 0,
+        rejects: Rejects::beside(&wish.list, list.headings().cloned(), map.delimiter),
+        counts: Counts::default(),
+        last: known.clone(),
+        restart: wish.again,
+    };
+    let mut shown = Bar::new(bytes);
+    while let Some(row) = list.next()? {
+        let is_at_border = run.from + run.rows.len() as u64 == resumed && resumed > 0;
+        if run.is_full(&row) || is_at_border {
+            run.send(run.from < resumed, false)?;
+        }
+        run.add(row);
+        shown.update(run.from + run.rows.len() as u64, list.position());
+    }
+    if run.from < resumed && !run.rows.is_empty() {
+        run.send(true, false)?;
+    }
+    if !is_finished {
+        run.send(false, true)?;
+    }
+    shown.end();
+    finish(run, resumed, is_finished, started.elapsed())
+}
+
+fn by_ending(path: &Path) -> Format {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    if matches!(ending, "jsonl" | "ndjson") { Format::Jsonl } else { Format::Csv }
+}
+
+fn map(wish: &Import) -> Result<Map, Failure> {
+    let mut maps = config::imports(&wish.file.config, &Surroundings::of_this_process())?;
+    let names = || maps.keys().map(|name| format!("--map {name}")).collect::<Vec<_>>().join(", ");
+    match &wish.map {
+        Some(name) => {
+            let hint = if maps.is_empty() { "there is none".to_owned() } else { names() };
+            let no_such = format!("no [import.{}] in the configuration ({hint})", print::safe(name));
+            maps.remove(name).ok_or_else(|| Failure::new(exit::USAGE, no_such))
+        }
+        None if maps.len() > 1 => Err(Failure::new(exit::USAGE, format!("say how the list is written: {}", names()))),
+        None => Ok(maps.pop_first().map_or_else(Map::default, |(_, map)| map)),
+    }
+}
+
+/// What the daemon knows a file by: its bytes, and how they are read. Returns the file's length too.
+fn name_of_contents(path: &Path, format: Format, map: &Map) -> Result<(String, u64), Failure> {
+    let unreadable = |e: std::io::Error| Failure::new(exit::USAGE, format!("can't read {}: {e}", path.display()));
+    let mut file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 256 * 1024];
+    let mut length = 0;
+    loop {
+        let read = file.read(&mut buffer).map_err(unreadable)?;
+        if read == 0 {
+            break;
+        }
+        digest.update(&buffer[..read]);
+        length += read as u64;
+    }
+    let zone = map.time_zone.iana_name().unwrap_or_default();
+    let reading = json!({
+        "format": format!("{format:?}"), "columns": map.columns, "defaults": map.defaults, "values": map.values,
+        "delimiter": map.delimiter, "decimal_comma": map.decimal_comma, "time_format": map.time_format,
+        "time_zone": zone, "encoding": map.encoding.name(),
+    });
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let reading = Sha256::digest(reading.to_string().as_bytes());
+    Ok((format!("{}-{}", hex(&digest.finalize()), hex(&reading[..8])), length))
+}
+
+fn progress(wish: &Import, file: &str) -> Result<Option<Value>, Failure> {
+    let answer = source::daemon_only(&wish.file, "GET", &format!("/v1/import/{}", segment(file)), Vec::new())?;
+    if answer.status == 404 {
+        return Ok(None);
+    }
+    Ok(Some(answer.ok()?["progress"].take()))
+}
+
+/// What became of rows that were only tried.
+#[derive(Default)]
+struct Counts(BTreeMap<&'static str, u64>);
+
+const COUNTED: [&str; 5] = ["created", "same", "amended", "conflicts", "refused"];
+
+impl Counts {
+    fn add(&mut self, progress: &Value) {
+        for name in COUNTED {
+            *self.0.entry(name).or_default() += progress[name].as_u64().unwrap_or(0);
+        }
+    }
+}
+
+/// What is sent: the rows' own text as it stands, so that no number loses a digit.
+#[derive(Serialize)]
+struct Sent<'a> {
+    file: &'a str,
+    name: &'a str,
+    from: u64,
+    is_last: bool,
+    restart: bool,
+    dry_run: bool,
+    rows: Vec<SentRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct SentRow<'a> {
+    line: u64,
+    submission: Option<&'a RawValue>,
+    error: Option<&'a String>,
+}
+
+/// One run over the list.
+struct Run<'r> {
+    wish: &'r Import,
+    map: &'r Map,
+    file: String,
+    /// Rows before those that are gathered.
+    from: u64,
+    rows: Vec<Row>,
+    bytes: usize,
+    rejects: Rejects,
+    counts: Counts,
+    /// What the daemon said last of how far the file was taken.
+    last: Option<Value>,
+    restart: bool,
+}
+
+impl Run<'_> {
+    fn is_full(&self, next: &Row) -> bool {
+        self.rows.len() >= ROWS_MAX || self.bytes + cost(next) > BATCH_MAX_BYTES
+    }
+
+    fn add(&mut self, row: Row) {
+        self.bytes += cost(&row);
+        self.rows.push(row);
+    }
+
+    /// Sends what is gathered. `is_past`: it was taken before, and is only tried.
+    fn send(&mut self, is_past: bool, is_last: bool) -> Result<(), Failure> {
+        let dry_run = self.wish.dry_run || is_past;
+        if self.rows.is_empty() && (dry_run || !is_last) {
+            return Ok(());
+        }
+        let name = self.wish.list.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let rows = self.rows.iter().map(|row| SentRow {
+            line: row.line,
+            submission: row.read.as_deref().ok(),
+            error: row.read.as_ref().err(),
+        });
+        let sent = Sent {
+            file: &self.file,
+            name: &name,
+            from: self.from,
+            is_last,
+            restart: self.restart,
+            dry_run,
+            rows: rows.collect(),
+        };
+        let body = serde_json::to_vec(&sent).map_err(|e| Failure::new(exit::FAULT, format!("can't ask: {e}")))?;
+        let answer = source::daemon_only(&self.wish.file, "POST", "/v1/import", body).map_err(again)?;
+        let said = answer.ok().map_err(again)?;
+        for skipped in said["skipped"].as_array().map(Vec::as_slice).unwrap_or_default() {
+            let number = skipped["line"].as_u64().unwrap_or(0);
+            let Some(row) = self.rows.iter().find(|row| row.line == number) else { continue };
+            self.rejects
+                .add(number, &row.raw, &because(self.map, skipped))
+                .map_err(|e| unwritten(self.rejects.path(), &e))?;
+        }
+        if self.wish.dry_run {
+            self.counts.add(&said["progress"]);
+        } else if !is_past {
+            self.last = Some(said["progress"].clone());
+            self.restart = false;
+        }
+        self.from += self.rows.len() as u64;
+        self.rows.clear();
+        self.bytes = 0;
+        Ok(())
+    }
+}
+
+/// What a row costs in a batch, about.
+fn cost(row: &Row) -> usize {
+    /// What stands around a row, and what may be escaped in an error.
+    const AROUND_BYTES: usize = 200;
+    AROUND_BYTES + row.read.as_ref().map_or_else(|why| 2 * why.len(), |read| read.get().len())
+}
+
+/// Why a row was skipped, in the words of the list.
+fn because(map: &Map, skipped: &Value) -> String {
+    let text = |name: &str| skipped[name].as_str();
+    let error = text("error").unwrap_or("refused");
+    let hint = text("hint").map(|hint| format!(" ({hint})")).unwrap_or_default();
+    match text("field") {
+        Some(field) => cell::named(map, field, &format!("{error}{hint}")),
+        None => format!("{error}{hint}"),
+    }
+}
+
+fn unwritten(path: &Path, why: &std::io::Error) -> Failure {
+    Failure::new(exit::FAULT, format!("can't write {}: {why}", path.display()))
+}
+
+/// What was sent may have been taken: the next run finds out.
+fn again(failure: Failure) -> Failure {
+    let hint = "run the same command again: it goes on where it was";
+    Failure::new(failure.code, format!("{}\n{hint}", failure.message))
+}
+
+fn finish(run: Run, resumed: u64, was_finished: bool, took: Duration) -> Result<u8, Failure> {
+    let last = run.last.clone().unwrap_or_default();
+    let count = |name: &str| match run.wish.dry_run {
+        true => run.counts.0.get(name).copied().unwrap_or(0),
+        false => last[name].as_u64().unwrap_or(0),
+    };
+    let (rows, rejected) = (run.from, run.rejects.count);
+    let here = rows.saturating_sub(if run.wish.dry_run { 0 } else { resumed });
+    let per_second = (here as f64 / took.as_secs_f64().max(0.001)).round();
+    let path = run.rejects.path().to_owned();
+    let has_file = run.rejects.finish().map_err(|e| unwritten(&path, &e))?;
+    if run.wish.printing.json {
+        let mut said = json!({
+            "rows": rows, "dry_run": run.wish.dry_run, "resumed_at": resumed, "taken_before": was_finished,
+            "rejected_file": has_file.then(|| path.display().to_string()),
+            "seconds": took.as_secs_f64(), "rows_per_second": per_second,
+        });
+        for name in COUNTED {
+            said[name] = count(name).into();
+        }
+        print::json(&said);
+    } else {
+        if was_finished && !run.wish.dry_run {
+            line(&format!(
+                "this file was taken before, at {}; nothing is taken twice (--again starts anew)",
+                print::plain(&last["finished_at"])
+            ));
+        } else if resumed > 0 && !run.wish.dry_run {
+            line(&format!("went on behind row {resumed}"));
+        }
+        let would = if run.wish.dry_run { "would be " } else { "" };
+        line(&format!(
+            "{rows} rows: {} {would}new, {} known before, {} {would}given their gateway order number",
+            count("created"),
+            count("same"),
+            count("amended")
+        ));
+        if rejected > 0 {
+            line(&format!(
+                "{rejected} skipped: {} contradict what was submitted before, {} can't be submissions; see {}",
+                count("conflicts"),
+                count("refused"),
+                path.display()
+            ));
+        }
+        line(&format!("{here} rows in {:.1} s ({per_second} a second)", took.as_secs_f64()));
+    }
+    Ok(if rejected > 0 { exit::DATA } else { exit::OK })
+}
+
+/// How far the list is read: a bar on a terminal, now and then a line elsewhere.
+struct Bar {
+    is_terminal: bool,
+    bytes: u64,
+    told_at: Option<Instant>,
+    told_rows: u64,
+}
+
+impl Bar {
+    fn new(bytes: u64) -> Bar {
+        Bar { is_terminal: std::io::stderr().is_terminal(), bytes, told_at: None, told_rows: 0 }
+    }
+
+    fn update(&mut self, rows: u64, position: u64) {
+        let is_due = if self.is_terminal {
+            self.told_at.is_none_or(|told| told.elapsed() >= UPDATE_EVERY)
+        } else {
+            rows >= self.told_rows + LINE_EVERY_ROWS
+        };
+        if !is_due {
+            return;
+        }
+        (self.told_at, self.told_rows) = (Some(Instant::now()), rows);
+        const WIDTH_CHARS: u64 = 30;
+        let percent = (position.min(self.bytes) * 100).checked_div(self.bytes).unwrap_or(100);
+        let full = (percent * WIDTH_CHARS / 100) as usize;
+        let mut out = std::io::stderr().lock();
+        // Nobody may be reading; the import goes on.
+        let _written = if self.is_terminal {
+            let empty = WIDTH_CHARS as usize - full;
+            write!(out, "\r\x1b[K[{}{}] {percent:3} %  {rows} rows", "#".repeat(full), "-".repeat(empty))
+        } else {
+            writeln!(out, "{rows} rows, {percent} %")
+        };
+        let _flushed = out.flush();
+    }
+
+    fn end(&self) {
+        if self.is_terminal {
+            let _written = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

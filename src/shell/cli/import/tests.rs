@@ -1,0 +1,174 @@
+use std::io::Write;
+
+use super::*;
+
+fn map(text: &str) -> Map {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("reconciled.toml");
+    std::fs::write(&file, text).expect("written");
+    let mut maps = config::imports(&file, &Surroundings::default()).expect("a good map");
+    maps.pop_first().expect("one").1
+}
+
+const GERMAN: &str = r#"
+[import.shop]
+delimiter = ";"
+decimal_comma = true
+time_format = "%d.%m.%Y %H:%M"
+time_zone = "Europe/Vienna"
+encoding = "iso-8859-1"
+columns = { request_id = "Anfrage", amount = "Betrag", payment_method = "Zahlart", submitted_at = "Zeit", order_number = "Bestellung" }
+defaults = { merchant = "shop-eu", currency = "EUR", transaction_type = "debit" }
+values = { payment_method = { "Überweisung" = "sofortbanking" } }
+"#;
+
+/// A row's line, and its JSON or what is wrong with it.
+type Found = (u64, Result<String, String>);
+
+fn rows(bytes: &[u8], format: Format, map: &Map) -> Result<Vec<Found>, Failure> {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(bytes).expect("written");
+    let mut list = List::open(file.path(), format, map)?;
+    let mut rows = Vec::new();
+    while let Some(row) = list.next()? {
+        rows.push((row.line, row.read.map(|json| json.get().to_owned())));
+    }
+    Ok(rows)
+}
+
+#[test]
+fn a_list_of_a_german_shop_is_read_as_it_says() {
+    let text = "Zeit;Anfrage;Betrag;Zahlart;Kunde;Bestellung\r\n\
+        01.07.2026 12:00;r-1;1.234,50;Überweisung;\"Müller; \"\"M\"\"\r\nWien\";o-1\r\n\
+        \r\n\
+        01.07.2026 12:00;r-2;12.50;Überweisung;x;o-2\r\n\
+        01.07.2026 12:00;r-3;12,50;Scheck;x;o-3\r\n\
+        zu kurz;r-4";
+    let (latin, _, _) = encoding_rs::WINDOWS_1252.encode(text);
+    let read = rows(&latin, Format::Csv, &map(GERMAN)).expect("read");
+    let good = r#"{"amount":"1234.50","currency":"EUR","merchant":"shop-eu","order_number":"o-1","payment_method":"sofortbanking","request_id":"r-1","submitted_at":"2026-07-01T10:00:00Z","transaction_type":"debit"}"#;
+    assert_eq!(read[0], (2, Ok(good.to_owned())));
+    let wrong: Vec<(u64, String)> =
+        read[1..].iter().map(|(line, row)| (*line, row.clone().expect_err("wrong"))).collect();
+    assert_eq!(
+        wrong,
+        [
+            (5, "column `Betrag`: not an amount with a decimal comma, such as 1234,50 or 1.234,50".to_owned()),
+            (6, "column `Zahlart`: a value that the configuration does not translate".to_owned()),
+            (7, "it has 2 columns, the heading has 6".to_owned()),
+        ]
+    );
+}
+
+#[test]
+fn headings_may_be_the_names_of_the_fields_behind_a_byte_order_mark() {
+    let text = "\u{feff}merchant,request_id,amount,currency,note\nshop-eu,r-1,12.50,EUR,ä\n";
+    let read = rows(text.as_bytes(), Format::Csv, &Map::default()).expect("read");
+    let good = r#"{"amount":"12.50","currency":"EUR","merchant":"shop-eu","request_id":"r-1"}"#;
+    assert_eq!(read, [(2, Ok(good.to_owned()))]);
+}
+
+#[test]
+fn lines_are_counted_as_an_editor_counts_them() {
+    for end in ["\n", "\r\n"] {
+        for last_end in ["", end] {
+            let text =
+                ["merchant,request_id,amount,currency", "", "m,a,1,EUR", "", "", "m,\"b", "c\",1,EUR", "m,d,1,EUR"];
+            let text = format!("{}{last_end}", text.join(end));
+            let read = rows(text.as_bytes(), Format::Csv, &Map::default()).expect("read");
+            let lines: Vec<u64> = read.iter().map(|(line, _)| *line).collect();
+            assert_eq!(lines, [3, 6, 8], "{text:?}");
+            assert!(read[2].1.as_ref().is_ok_and(|json| json.contains(r#""currency":"EUR""#)), "{read:?}");
+        }
+    }
+}
+
+#[test]
+fn a_list_that_can_not_be_read_is_refused_whole() {
+    let endless = format!("merchant,request_id,amount,currency\nm,\"{}", "x\n".repeat(list::ROW_MAX_BYTES));
+    for (bytes, says) in [
+        (&b""[..], "it is empty"),
+        (b"merchant,request_id,currency\n", "no column `amount`"),
+        (b"merchant,request_id,amount,amount,currency\n", "the column `amount` twice"),
+        (b"\xff\xfem\0e\0r\0", "UTF-16"),
+        (b"merchant,request_id,amount,currency,\xe4\n", "set `encoding`"),
+        (endless.as_bytes(), "is a quote not closed?"),
+    ] {
+        let failure = rows(bytes, Format::Csv, &Map::default()).expect_err(says);
+        assert!(failure.code == exit::DATA && failure.message.contains(says), "{}", failure.message);
+    }
+}
+
+#[test]
+fn a_cell_in_another_encoding_is_a_row_that_is_skipped() {
+    let bytes = b"merchant,request_id,amount,currency,payment_method\nm,r,1,EUR,\xe4\nm,r,2,EUR,x\n";
+    let read = rows(bytes, Format::Csv, &Map::default()).expect("read");
+    assert!(read[0].1.as_ref().is_err_and(|why| why.starts_with("column `payment_method`: a text that is not UTF-8")));
+    assert!(read[1].1.is_ok());
+}
+
+#[test]
+fn json_lines_are_taken_as_they_stand() {
+    let text = "\u{feff}{\"amount\": \"1\"}\r\n\n{\"amount\": 12.500000000000000000001}\n{\"amount\"\nnot\n";
+    let read = rows(text.as_bytes(), Format::Jsonl, &Map::default()).expect("read");
+    assert_eq!(read[0], (1, Ok("{\"amount\": \"1\"}".to_owned())));
+    assert_eq!(read[1], (3, Ok("{\"amount\": 12.500000000000000000001}".to_owned())));
+    assert!(read[2].0 == 4 && read[2].1.is_err() && read[3].0 == 5 && read[3].1.is_err());
+    let long = format!("{{\"a\": \"{}\"}}\n", "x".repeat(list::ROW_MAX_BYTES));
+    assert!(
+        rows(long.as_bytes(), Format::Jsonl, &Map::default())
+            .expect_err("too long")
+            .message
+            .contains("line 1 is longer")
+    );
+}
+
+#[test]
+fn rejected_rows_stand_beside_the_list_and_can_be_read_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("orders.csv");
+    std::fs::write(&path, "merchant;request_id;amount;currency\nm;r-1;\"1;5\";EUR\nm;r-2;2;EUR\n").expect("written");
+    let map = Map { delimiter: b';', ..Map::default() };
+    let mut list = List::open(&path, Format::Csv, &map).expect("opened");
+    let mut rejects = Rejects::beside(&path, list.headings().cloned(), map.delimiter);
+    let first = list.next().expect("read").expect("a row");
+    rejects.add(first.line, &first.raw, "column `amount`: \"no\"").expect("added");
+    rejects.add(9, &first.raw, "again").expect("added");
+    let place = rejects.path().to_owned();
+    assert!(!place.exists() && rejects.finish().expect("finished"));
+    assert_eq!(
+        std::fs::read_to_string(&place).expect("text"),
+        "merchant;request_id;amount;currency;rejected_line;rejected_because\n\
+         m;r-1;\"1;5\";EUR;2;\"column `amount`: \"\"no\"\"\"\n\
+         m;r-1;\"1;5\";EUR;9;again\n"
+    );
+    let mended = rows(&std::fs::read(&place).expect("bytes"), Format::Csv, &map).expect("read");
+    assert_eq!(mended.len(), 2);
+}
+
+#[test]
+fn a_map_is_refused_by_its_key() {
+    let refused = |text: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("reconciled.toml");
+        std::fs::write(&file, text).expect("written");
+        config::imports(&file, &Surroundings::default()).expect_err(text).key
+    };
+    for (text, key) in [
+        ("[import.a]\ncolumns = { request_id = \"a\" }", "import.a.columns.amount"),
+        ("[import.a]\ncolumns = { request_id = \"a\", amount = \"b\" }", "import.a.columns.merchant"),
+        ("[import.a]\ncolumns = { request = \"a\" }", "import.a.columns.request"),
+        ("[import.a]\ndelimiters = \";\"", "import.a.delimiters"),
+    ] {
+        assert_eq!(refused(text), key, "{text}");
+    }
+    for (good, bad, key) in [
+        ("delimiter = \";\"", "delimiter = \"ab\"", "delimiter"),
+        ("encoding = \"iso-8859-1\"", "encoding = \"utf-16\"", "encoding"),
+        ("\"%d.%m.%Y %H:%M\"", "\"%H:%M\"", "time_format"),
+        ("\"%d.%m.%Y %H:%M\"", "\"%! %Y\"", "time_format"),
+        ("\"Europe/Vienna\"", "\"Europe/Atlantis\"", "time_zone"),
+    ] {
+        assert_eq!(refused(&GERMAN.replace(good, bad)), format!("import.shop.{key}"), "{bad}");
+    }
+}
