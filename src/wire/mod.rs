@@ -6,4 +6,4 @@ pub mod form;
 pub mod wpg;
 pub mod checkout;
 
-pub use keys::{Key, Keys};
+pub use keys::{Key, Keys, Pin};
