@@ -107,11 +107,7 @@ fn every_slip_is_named_by_its_key() {
             "merchants.shop-eu.siblings",
             "not another wpg",
         ),
-        (
-            change("scheme = \"nvp\"", "scheme = \"nvp\"\nallow_sha1 = true"),
-            "merchants.shop-eu.allow_sha1",
-            "xml-dsig",
-        ),
+        (change("scheme = \"nvp\"", "scheme = \"nvp\"\nallow_sha1 = true"), "merchants.shop-eu.allow_sha1", "xml-dsig"),
         (
             change("product = \"seamless\"", "product = \"seamless\"\nallow_sha1 = true"),
             "merchants.shop-at.allow_sha1",
@@ -146,7 +142,13 @@ fn a_pin_is_read_from_a_certificate_and_allows_sha1_only_where_asked() {
                 panic!("one pin")
             };
             assert_eq!(pin.allows_sha1(), allows, "{line}");
-            assert_eq!(Some(pin.key()), crate::wire::wpg::pin_from_pem(include_str!("../../../tests/keys/wpg-gateway.pub")).ok().as_ref().map(|p| p.key()));
+            assert_eq!(
+                Some(pin.key()),
+                crate::wire::wpg::pin_from_pem(include_str!("../../../tests/keys/wpg-gateway.pub"))
+                    .ok()
+                    .as_ref()
+                    .map(|p| p.key())
+            );
         }
     }
 }

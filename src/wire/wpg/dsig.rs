@@ -26,8 +26,8 @@ use super::canonical::canonical;
 use super::pin::rsa_key;
 use super::signature::base64;
 use super::xml::{Document, Token};
-use crate::wire::keys::Pin;
 use crate::core::message::{Authenticity, Scheme};
+use crate::wire::keys::Pin;
 
 pub(super) const DSIG: &str = "http://www.w3.org/2000/09/xmldsig#";
 pub(super) const C14N: &str = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315";
@@ -38,11 +38,7 @@ const RSA_SHA1: &str = "http://www.w3.org/2000/09/xmldsig#rsa-sha1";
 const SHA1: &str = "http://www.w3.org/2000/09/xmldsig#sha1";
 
 /// The verdict on a document; `covers` names what the signature then covers. One pin that fits suffices.
-pub(super) fn authenticity(
-    document: &Document,
-    covers: impl FnOnce() -> Vec<String>,
-    pins: &[Pin],
-) -> Authenticity {
+pub(super) fn authenticity(document: &Document, covers: impl FnOnce() -> Vec<String>, pins: &[Pin]) -> Authenticity {
     let scheme = Some(Scheme::XmlDsig);
     let signature = match place(document) {
         Ok(Some(signature)) => signature,
@@ -137,7 +133,11 @@ fn verify(document: &Document, signature: usize, pins: &[Pin]) -> Result<(), &'s
     let fits = |pin: &&Pin| {
         rsa_key(pin.key()).is_some_and(|key| UnparsedPublicKey::new(rsa, key).verify(&info, &signed).is_ok())
     };
-    if pins.iter().filter(|pin| pin.allows_sha1() || !has_sha1).any(|pin| fits(&pin)) { Ok(()) } else { Err("the signature was not made with a pinned key") }
+    if pins.iter().filter(|pin| pin.allows_sha1() || !has_sha1).any(|pin| fits(&pin)) {
+        Ok(())
+    } else {
+        Err("the signature was not made with a pinned key")
+    }
 }
 
 /// The children of an element, which must be exactly these, in this order, with no text between them.
