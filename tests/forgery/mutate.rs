@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use reconciled::core::message::Transaction;
 use reconciled::sandbox::prng::Prng;
+use reconciled::wire::form::{self, Charset, Form, Limits};
 use reconciled::wire::wpg;
 use reconciled::wire::wpg::signature::V1_FIELDS;
 
@@ -78,9 +79,10 @@ pub fn forge(all: &[Genuine], prng: &mut Prng) -> Forged {
     let mut body = match prng.below(20) {
         0 => invented(shop, prng),
         1..=2 => bytes(base.body.as_bytes(), prng),
+        3 if SHOPS[base.shop].is_checkout() => recut(base, prng).into_bytes(),
         _ if base.body.starts_with('<') => xml(&base.body, all, prng).into_bytes(),
         _ if base.body.starts_with("response-signature") && prng.chance(500) => json(&base.body, prng).into_bytes(),
-        _ => form(&base.body, all, prng),
+        _ => altered_form(&base.body, all, prng),
     };
     if prng.chance(40) {
         body = wpg::encode::base64_wrapped(&String::from_utf8_lossy(&body)).into_bytes();
@@ -162,7 +164,7 @@ fn pairs(body: &str) -> Pairs {
     body.split('&').filter(|pair| !pair.is_empty()).map(split).collect()
 }
 
-fn form(body: &str, all: &[Genuine], prng: &mut Prng) -> Vec<u8> {
+fn altered_form(body: &str, all: &[Genuine], prng: &mut Prng) -> Vec<u8> {
     let mut fields = pairs(body);
     let foreign = pairs(&prng.pick(all).body);
     // Leave one in thirty as it is: a replay, here or at another shop.
@@ -259,6 +261,48 @@ fn shift(fields: &mut Pairs, names: &[String], prng: &mut Prng) {
         fields[*at].1 = rest[..cut].to_owned();
         rest = &rest[cut..];
     }
+}
+
+/// The payer wrote another payment's confirmation into his name, and the gateway signed it. Cut anew, the same characters
+/// under the same digest say that the other payment is paid; the list's own text goes into a field behind the secret.
+fn recut(base: &Genuine, prng: &mut Prng) -> String {
+    let limits = Limits { fields_max: 100, name_max_bytes: 100, value_max_bytes: 10_000 };
+    let form = Form::read(base.body.as_bytes(), &limits, Charset::Utf8).expect("a genuine body is a form");
+    let value = |name: &str| form.get(name).unwrap_or_default();
+    let list = value("responseFingerprintOrder");
+    let seed: String = list.split(',').take_while(|name| *name != "secret").map(value).collect();
+    let shop = &SHOPS[base.shop];
+    let silent = &request_ids(shop)[4];
+    let (price, number) = (amount(shop, silent).value_text(), gateway_order(shop, silent));
+    let target = [
+        ("amount", price.as_str()),
+        ("currency", "EUR"),
+        ("paymentType", "CCARD"),
+        ("financialInstitution", "MC"),
+        ("language", "de"),
+        ("orderNumber", &number),
+        ("paymentState", "SUCCESS"),
+        ("shopRequestId", silent),
+    ];
+    let text: String = target.iter().map(|(_, value)| *value).collect();
+    // Without a name of that kind (a PENDING has none that long) any cut will do.
+    let at = seed.find(&text).unwrap_or(0);
+    let rest = seed.get(at + text.len()..).unwrap_or_default();
+    let mut fields = vec![("before", &seed[..at])];
+    fields.extend(target);
+    fields.extend([("behind", rest), ("list", list)]);
+    let names: Vec<&str> = fields.iter().map(|(name, _)| *name).filter(|name| *name != "list").collect();
+    let end = *prng.pick::<&str>(&[
+        "secret,list",
+        "secret,list",
+        "secret,responseFingerprintOrder",
+        "secret,list,responseFingerprintOrder",
+        "list,secret,responseFingerprintOrder",
+    ]);
+    let relabelled = format!("{},{end}", names.join(","));
+    fields.push(("responseFingerprintOrder", &relabelled));
+    fields.push(("responseFingerprint", value("responseFingerprint")));
+    form::encode(fields)
 }
 
 /// Alters the list of what a fingerprint covers, and perhaps the labels with it.
