@@ -25,11 +25,11 @@ use subtle::ConstantTimeEq;
 use super::canonical::canonical;
 use super::pin::rsa_key;
 use super::signature::base64;
-use super::xml::{Document, Token};
+pub(super) use super::xml::DSIG_NAMESPACE as DSIG;
+use super::xml::{Document, Space, Token};
 use crate::core::message::{Authenticity, Scheme};
 use crate::wire::keys::Pin;
 
-pub(super) const DSIG: &str = "http://www.w3.org/2000/09/xmldsig#";
 pub(super) const C14N: &str = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315";
 pub(super) const ENVELOPED: &str = "http://www.w3.org/2000/09/xmldsig#enveloped-signature";
 pub(super) const RSA_SHA256: &str = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256";
@@ -56,13 +56,13 @@ pub(super) fn authenticity(document: &Document, covers: impl FnOnce() -> Vec<Str
 
 fn is_dsig(document: &Document, at: usize, local: &str) -> bool {
     let element = document.element(at);
-    element.namespace == DSIG && element.local == local
+    element.space == Space::Dsig && element.local() == local
 }
 
 /// Where the one signature stands; `None` for an unsigned document.
 fn place(document: &Document) -> Result<Option<usize>, &'static str> {
     let is_signature = |(_, token): &(usize, &Token)| match token {
-        Token::Start(element) => element.namespace == DSIG && element.local == "Signature",
+        Token::Start(element) => element.space == Space::Dsig && element.local() == "Signature",
         Token::Text(_) | Token::End => false,
     };
     let mut found = document.tokens.iter().enumerate().filter(is_signature).map(|(at, _)| at);
