@@ -6,9 +6,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use reconciled::core::message::{Authenticity, Message, Transaction};
-use reconciled::wire::Key;
 use reconciled::wire::wpg::signature::{V1_FIELDS, V1_REQUEST_FIELDS, V2_FIELDS, v1, v2_payload};
-use reconciled::wire::wpg::{DecodeOptions, decode, decode_with, pin_from_pem};
+use reconciled::wire::wpg::{decode, pin_from_pem};
+use reconciled::wire::{Key, Pin};
 use reconciled::words::money::{StatedAmount, parse_decimal};
 use reconciled::words::time::Timestamp;
 use secrecy::SecretString;
@@ -154,7 +154,7 @@ fn every_message_of_the_corpus_reads_as_its_manifest_says() {
     assert!(read_right > 0, "the manifest has no rows");
 }
 
-fn key(secret: &str, pins: Vec<Vec<u8>>) -> Key {
+fn key(secret: &str, pins: Vec<Pin>) -> Key {
     Key { secret: SecretString::from(secret.to_owned()), user: None, password: None, pins }
 }
 
@@ -254,8 +254,7 @@ fn every_vector_gives_its_verdict() {
                 let pem = String::from_utf8(read(&folder.join("certs"), text("cert"))).expect("PEM is text");
                 let pin = pin_from_pem(&pem).unwrap_or_else(|error| panic!("{}: {error}", text("cert")));
                 let body = if vector["strip"].as_bool() == Some(true) { stripped(&body) } else { body };
-                let verdict =
-                    verdict_on(decode_with(&body, Some(&key("", vec![pin])), DecodeOptions { allow_sha1: true }));
+                let verdict = verdict_on(decode(&body, Some(&key("", vec![pin.allowing_sha1()]))));
                 // One vector asks what a verifier that forgets the inherited namespace would find; ours does not forget.
                 let forgets = vector["no_inherited_ns"].as_bool() == Some(true);
                 ((verdict == "verified") != forgets, verdict)

@@ -8,4 +8,4 @@ pub mod wpg;
 pub mod checkout;
 pub mod request;
 
-pub use keys::{Key, Keys};
+pub use keys::{Key, Keys, Pin};

@@ -14,7 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency(u16);
 
-/// Letters, number and exponent, sorted by letters. ISO 4217 list one, without funds and metals.
+/// Letters, number and exponent, sorted by letters. ISO 4217 list one, without funds and metals, and the currencies it
+/// gave up lately, for old messages still name them.
 #[rustfmt::skip]
 const CURRENCIES: &[(&str, u16, u8)] = &[
     ("AED",784,2),("AFN",971,2),("ALL",8,2),("AMD",51,2),("ANG",532,2),("AOA",973,2),("ARS",32,2),("AUD",36,2),
@@ -36,16 +37,18 @@ const CURRENCIES: &[(&str, u16, u8)] = &[
     ("STN",930,2),("SVC",222,2),("SYP",760,2),("SZL",748,2),("THB",764,2),("TJS",972,2),("TMT",934,2),("TND",788,3),
     ("TOP",776,2),("TRY",949,2),("TTD",780,2),("TWD",901,2),("TZS",834,2),("UAH",980,2),("UGX",800,0),("USD",840,2),
     ("UYU",858,2),("UZS",860,2),("VED",926,2),("VES",928,2),("VND",704,0),("VUV",548,0),("WST",882,2),("XAF",950,0),
-    ("XCD",951,2),("XOF",952,0),("XPF",953,0),("YER",886,2),("ZAR",710,2),("ZMW",967,2),("ZWL",932,2),
+    ("XCD",951,2),("XCG",532,2),("XOF",952,0),("XPF",953,0),("YER",886,2),("ZAR",710,2),("ZMW",967,2),("ZWG",924,2),
+    ("ZWL",932,2),
 ];
 
 impl Currency {
-    /// Reads three letters (any case) or the three-digit number, as both gateways send either.
+    /// Reads three letters (any case) or the three-digit number, as both gateways send either. Number 532 is the
+    /// Caribbean guilder: it took the number over from the Antillean one in 2025, at par (ISO 4217 amendment 176).
     pub fn parse(text: &str) -> Option<Currency> {
         let text = text.trim();
         let found = if text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit()) {
             let number: u16 = text.parse().ok()?;
-            CURRENCIES.iter().position(|c| c.1 == number)
+            CURRENCIES.iter().rposition(|c| c.1 == number)
         } else {
             let upper = text.to_ascii_uppercase();
             CURRENCIES.binary_search_by(|c| c.0.cmp(upper.as_str())).ok()
@@ -281,7 +284,10 @@ mod tests {
         let mut numbers: Vec<u16> = CURRENCIES.iter().map(|c| c.1).collect();
         numbers.sort_unstable();
         numbers.dedup();
-        assert_eq!(numbers.len(), CURRENCIES.len());
+        assert_eq!(numbers.len(), CURRENCIES.len() - 1, "only 532 was given to two");
+        assert_eq!(Currency::parse("532").map(Currency::code), Some("XCG"));
+        assert_eq!(Currency::parse("ANG").map(Currency::number), Some(532));
+        assert_eq!(Currency::parse("924").map(|c| (c.code(), c.exponent())), Some(("ZWG", 2)));
     }
 
     #[test]

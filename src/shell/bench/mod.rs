@@ -13,6 +13,7 @@ mod mock;
 mod place;
 mod retrievals;
 mod server;
+mod wire;
 
 use std::path::PathBuf;
 
@@ -37,10 +38,12 @@ pub enum Part {
     Idle,
     /// Many open payments: due looks, start after a kill, memory.
     Large,
+    /// Messages read and verified, without a socket or a store.
+    Wire,
 }
 
-const PARTS: [Part; 6] =
-    [Part::Notifications, Part::Submissions, Part::Latency, Part::Retrievals, Part::Idle, Part::Large];
+const PARTS: [Part; 7] =
+    [Part::Notifications, Part::Submissions, Part::Latency, Part::Retrievals, Part::Idle, Part::Large, Part::Wire];
 
 pub struct Options {
     pub only: Option<Part>,
@@ -103,6 +106,7 @@ fn measure(options: &Options) -> anyhow::Result<bool> {
             Part::Retrievals => retrievals::retrievals(&dir, &extent),
             Part::Idle => large::idle(&dir),
             Part::Large => large::large(&dir, &extent),
+            Part::Wire => wire::wire(&extent),
         };
         for figure in measured.with_context(|| format!("{part:?}").to_lowercase())? {
             if !options.json {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Failure, ask};
@@ -10,7 +10,7 @@ use crate::core::message::{Message, Scheme};
 use crate::shell::config::secret;
 use crate::shell::exit;
 use crate::wire::decoded::decoded_text;
-use crate::wire::{Key, checkout, wpg};
+use crate::wire::{Key, Pin, checkout, wpg};
 
 #[derive(Args)]
 pub struct Decode {
@@ -27,9 +27,13 @@ pub struct Decode {
     #[arg(long, value_name = "NAME")]
     own_id: Option<String>,
     /// A pinned certificate or public key of the gateway (PEM), to verify XML-DSig with; repeatable.
-    /// RSA-SHA1 is accepted here, as old messages carry it; the daemon refuses it.
     #[arg(long = "pin", value_name = "FILE")]
     pins: Vec<PathBuf>,
+    /// Whether XML-DSig may use SHA-1, as messages did until 2018. Here it may; the daemon refuses it unless the
+    /// account's `allow_sha1` is set, and `--allow-sha1=false` judges as the daemon then does.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set,
+        num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    allow_sha1: bool,
     /// The message; `-` reads stdin.
     #[arg(default_value = "-", value_name = "FILE")]
     input: String,
@@ -67,7 +71,7 @@ pub fn run(decode: &Decode) -> Result<u8, Failure> {
     let body = ask::input(&decode.input)?;
     let dialect = decode.dialect.unwrap_or_else(|| sniff(&body));
     let message = match dialect {
-        Dialect::Wpg => of_wpg(&body, secret, &decode.pins)?,
+        Dialect::Wpg => of_wpg(&body, secret, decode)?,
         Dialect::Checkout if checkout::backend::is_reply(&body) => {
             checkout::backend::decode_reply(&body).map_err(unreadable)?
         }
@@ -82,18 +86,19 @@ fn unreadable(why: impl ToString) -> Failure {
     Failure::new(exit::DATA, line)
 }
 
-fn of_wpg(body: &[u8], secret: Option<SecretString>, pins: &[PathBuf]) -> Result<Message, Failure> {
-    let pins = pins.iter().map(|path| pin(path)).collect::<Result<Vec<_>, _>>()?;
+fn of_wpg(body: &[u8], secret: Option<SecretString>, decode: &Decode) -> Result<Message, Failure> {
+    let with_sha1 = |pin: Pin| if decode.allow_sha1 { pin.allowing_sha1() } else { pin };
+    let pins = decode.pins.iter().map(|path| pin(path).map(with_sha1)).collect::<Result<Vec<_>, _>>()?;
     let key = (secret.is_some() || !pins.is_empty()).then(|| Key {
         secret: secret.unwrap_or_default(),
         user: None,
         password: None,
         pins,
     });
-    wpg::decode_with(body, key.as_ref(), wpg::DecodeOptions { allow_sha1: true }).map_err(unreadable)
+    wpg::decode(body, key.as_ref()).map_err(unreadable)
 }
 
-fn pin(path: &Path) -> Result<Vec<u8>, Failure> {
+fn pin(path: &Path) -> Result<Pin, Failure> {
     let usage = |why: String| Failure::new(exit::USAGE, format!("{}: {why}", path.display()));
     let pem = std::fs::read_to_string(path).map_err(|why| usage(why.to_string()))?;
     wpg::pin_from_pem(&pem).map_err(|why| usage(why.to_string()))

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Problem, Reading, address, raw, secret};
 use crate::core::account::{Account, Checkout, Contract, Product, Wpg};
 use crate::core::message::Scheme;
-use crate::wire::Key;
+use crate::wire::{Key, Pin};
 use crate::words::id::MerchantName;
 
 /// How the gateway of one account is reached. The credentials can move money at some gateways
@@ -135,6 +135,7 @@ pub(super) fn check(
                     ("resolver_category", raw.resolver_category.is_some()),
                     ("scheme", raw.scheme.is_some()),
                     ("pin_files", raw.pin_files.is_some()),
+                    ("allow_sha1", raw.allow_sha1.is_some()),
                     ("siblings", raw.siblings.is_some()),
                 ],
             )?;
@@ -179,7 +180,7 @@ fn wpg(
     name: &str,
     raw: &raw::Merchant,
     all: &BTreeMap<String, raw::Merchant>,
-) -> Result<(Wpg, Vec<Vec<u8>>), Problem> {
+) -> Result<(Wpg, Vec<Pin>), Problem> {
     let at = |key: &str| format!("merchants.{name}.{key}");
     let ids = raw.merchant_account_ids.clone().unwrap_or_default();
     if ids.is_empty() || ids.iter().any(|id| id.trim().is_empty()) {
@@ -191,7 +192,8 @@ fn wpg(
             .iter()
             .map(|file| {
                 let path = secret::locate(file, reading.folder(), reading.around.credentials.as_deref());
-                secret::read_pin(&path).map_err(|e| reading.problem(at("pin_files"), e.to_string()))
+                let pin = secret::read_pin(&path).map_err(|e| reading.problem(at("pin_files"), e.to_string()))?;
+                Ok(if raw.allow_sha1 == Some(true) { pin.allowing_sha1() } else { pin })
             })
             .collect::<Result<Vec<_>, _>>()?,
     };
@@ -212,6 +214,9 @@ fn wpg(
             return Err(reading.problem(at("scheme"), "expected \"nvp\", \"json-signed\", \"xml-dsig\" or \"none\""));
         }
     };
+    if raw.allow_sha1.is_some() && scheme != Some(Scheme::XmlDsig) {
+        return Err(reading.problem(at("allow_sha1"), "is for scheme = \"xml-dsig\" only: no other scheme uses SHA-1"));
+    }
     let mut siblings = Vec::new();
     for sibling in raw.siblings.iter().flatten() {
         if sibling == name || all.get(sibling).is_none_or(|other| other.dialect != "wpg") {

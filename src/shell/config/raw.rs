@@ -70,6 +70,8 @@ pub struct Merchant {
     #[serde(default)]
     pub pin_files: Option<Vec<String>>,
     #[serde(default)]
+    pub allow_sha1: Option<bool>,
+    #[serde(default)]
     pub siblings: Option<Vec<String>>,
     // checkout
     #[serde(default)]

@@ -6,8 +6,13 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
+use crate::wire::Pin;
+use crate::wire::wpg::{NotAPin, pin_from_pem};
+
 /// Longest secret file, in bytes.
 const SECRET_MAX_BYTES: u64 = 4096;
+/// Longest file with a public key, in bytes: a certificate may carry its own text in front.
+const PIN_MAX_BYTES: u64 = 64 * 1024;
 
 /// SHA-256 of the secrets and passwords that gateways publish for demo and test accounts: anyone can
 /// sign with them. Hashes, so that scanners for leaked secrets find nothing here.
@@ -20,12 +25,14 @@ pub enum NotASecret {
     Unreadable { path: String, why: String },
     #[error("{path} is empty")]
     Empty { path: String },
-    #[error("{path} is longer than {SECRET_MAX_BYTES} bytes")]
-    TooLong { path: String },
+    #[error("{path} is longer than {max} bytes")]
+    TooLong { path: String, max: u64 },
     #[error("{path} is not UTF-8 text")]
     NotText { path: String },
     #[error("{path} holds several lines; a secret is one")]
     SeveralLines { path: String },
+    #[error("{path} {why}")]
+    NotAPin { path: String, why: NotAPin },
 }
 
 /// Where `name` points: a bare name is a systemd credential where systemd gives any and has this
@@ -45,7 +52,7 @@ pub fn locate(name: &str, folder: &Path, credentials: Option<&Path>) -> PathBuf 
 /// Reads one secret: one line; the line's end does not belong to it.
 pub fn read(path: &Path) -> Result<SecretString, NotASecret> {
     let shown = path.display().to_string();
-    let bytes = bounded(path)?;
+    let bytes = bounded(path, SECRET_MAX_BYTES)?;
     let text = String::from_utf8(bytes).map_err(|_| NotASecret::NotText { path: shown.clone() })?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
@@ -58,28 +65,23 @@ pub fn read(path: &Path) -> Result<SecretString, NotASecret> {
     Ok(SecretString::from(line))
 }
 
-/// Reads a pinned public key: DER, or PEM of one `PUBLIC KEY`.
-pub fn read_pin(path: &Path) -> Result<Vec<u8>, NotASecret> {
-    use base64::Engine as _;
-    let bytes = bounded(path)?;
-    let Some(text) = std::str::from_utf8(&bytes).ok().filter(|t| t.contains("-----BEGIN PUBLIC KEY-----")) else {
-        return Ok(bytes);
-    };
-    let inner: String = text.lines().filter(|l| !l.starts_with("-----")).map(str::trim).collect();
-    base64::engine::general_purpose::STANDARD
-        .decode(inner)
-        .map_err(|_| NotASecret::NotText { path: path.display().to_string() })
+/// Reads a pinned public key: PEM of one certificate, `PUBLIC KEY` or `RSA PUBLIC KEY`.
+pub fn read_pin(path: &Path) -> Result<Pin, NotASecret> {
+    let not_a_pin = |why: NotAPin| NotASecret::NotAPin { path: path.display().to_string(), why };
+    let bytes = bounded(path, PIN_MAX_BYTES)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| not_a_pin(NotAPin::NoPem))?;
+    pin_from_pem(text).map_err(not_a_pin)
 }
 
-fn bounded(path: &Path) -> Result<Vec<u8>, NotASecret> {
+fn bounded(path: &Path, max: u64) -> Result<Vec<u8>, NotASecret> {
     use std::io::Read;
     let shown = path.display().to_string();
     let unreadable = |e: std::io::Error| NotASecret::Unreadable { path: shown.clone(), why: e.to_string() };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(SECRET_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > SECRET_MAX_BYTES {
-        return Err(NotASecret::TooLong { path: shown });
+    file.take(max + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > max {
+        return Err(NotASecret::TooLong { path: shown, max });
     }
     Ok(bytes)
 }

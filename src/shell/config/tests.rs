@@ -107,6 +107,17 @@ fn every_slip_is_named_by_its_key() {
             "merchants.shop-eu.siblings",
             "not another wpg",
         ),
+        (change("scheme = \"nvp\"", "scheme = \"nvp\"\nallow_sha1 = true"), "merchants.shop-eu.allow_sha1", "xml-dsig"),
+        (
+            change("product = \"seamless\"", "product = \"seamless\"\nallow_sha1 = true"),
+            "merchants.shop-at.allow_sha1",
+            "dialect checkout",
+        ),
+        (
+            change("scheme = \"nvp\"", "scheme = \"xml-dsig\"\npin_files = [\"token\"]"),
+            "merchants.shop-eu.pin_files",
+            "holds no PEM",
+        ),
         ("x = ".to_owned(), "", "not valid TOML"),
     ] {
         let problem = load_text(&text).expect_err(&text);
@@ -115,6 +126,30 @@ fn every_slip_is_named_by_its_key() {
         assert!(printed.contains(says), "{printed}");
         assert!(printed.contains("reconciled.toml"), "{printed}");
         assert!(!printed.contains(CANARY) && !printed.contains("12345"), "a value is printed: {printed}");
+    }
+}
+
+#[test]
+fn a_pin_is_read_from_a_certificate_and_allows_sha1_only_where_asked() {
+    let folder = folder();
+    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keys");
+    for file in ["wpg-gateway.crt", "wpg-gateway.pub"] {
+        for (line, allows) in [("", false), ("allow_sha1 = false\n", false), ("allow_sha1 = true\n", true)] {
+            let pins = format!("scheme = \"xml-dsig\"\n{line}pin_files = [\"{}\"]", keys.join(file).display());
+            let text = GOOD.replace("scheme = \"nvp\"", &pins);
+            let config = loaded(&folder, &text, &Surroundings::default(), &Flags::default()).expect(&text);
+            let [pin] = config.keys[&MerchantName::new("shop-eu").expect("a name")].pins.as_slice() else {
+                panic!("one pin")
+            };
+            assert_eq!(pin.allows_sha1(), allows, "{line}");
+            assert_eq!(
+                Some(pin.key()),
+                crate::wire::wpg::pin_from_pem(include_str!("../../../tests/keys/wpg-gateway.pub"))
+                    .ok()
+                    .as_ref()
+                    .map(|p| p.key())
+            );
+        }
     }
 }
 

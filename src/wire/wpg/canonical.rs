@@ -19,11 +19,11 @@ pub(super) fn canonical(document: &Document, apex: usize, without: Option<usize>
     let mut written: Vec<(&str, &str)> = Vec::new();
     let mut open: Vec<(&str, usize)> = Vec::new();
     let inherited = in_scope(document, apex);
-    let end = document.element(apex).end;
+    let end = document.element(apex).end();
     let mut at = apex;
     while at <= end {
         match &document.tokens[at] {
-            Token::Start(element) if Some(at) == without => at = element.end,
+            Token::Start(element) if Some(at) == without => at = element.end(),
             Token::Start(element) => {
                 out.push(b'<');
                 out.extend_from_slice(element.qname.as_bytes());
@@ -69,7 +69,7 @@ fn in_scope<'d>(document: &'d Document<'_>, apex: usize) -> Vec<(&'d str, &'d st
     let mut scope: Vec<(&str, &str)> = Vec::new();
     for (at, token) in document.tokens[..=apex].iter().enumerate() {
         let Token::Start(element) = token else { continue };
-        if element.end < apex && at != apex {
+        if element.end() < apex && at != apex {
             continue;
         }
         for declaration in document.declarations(element) {

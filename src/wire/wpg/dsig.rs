@@ -25,10 +25,11 @@ use subtle::ConstantTimeEq;
 use super::canonical::canonical;
 use super::pin::rsa_key;
 use super::signature::base64;
-use super::xml::{Document, Token};
+pub(super) use super::xml::DSIG_NAMESPACE as DSIG;
+use super::xml::{Document, Space, Token};
 use crate::core::message::{Authenticity, Scheme};
+use crate::wire::keys::Pin;
 
-pub(super) const DSIG: &str = "http://www.w3.org/2000/09/xmldsig#";
 pub(super) const C14N: &str = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315";
 pub(super) const ENVELOPED: &str = "http://www.w3.org/2000/09/xmldsig#enveloped-signature";
 pub(super) const RSA_SHA256: &str = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256";
@@ -36,13 +37,8 @@ pub(super) const SHA256: &str = "http://www.w3.org/2001/04/xmlenc#sha256";
 const RSA_SHA1: &str = "http://www.w3.org/2000/09/xmldsig#rsa-sha1";
 const SHA1: &str = "http://www.w3.org/2000/09/xmldsig#sha1";
 
-/// The verdict on a document; `covers` names what the signature then covers. `pins` are SubjectPublicKeyInfo (DER); one that fits suffices.
-pub(super) fn authenticity(
-    document: &Document,
-    covers: impl FnOnce() -> Vec<String>,
-    pins: &[Vec<u8>],
-    allow_sha1: bool,
-) -> Authenticity {
+/// The verdict on a document; `covers` names what the signature then covers. One pin that fits suffices.
+pub(super) fn authenticity(document: &Document, covers: impl FnOnce() -> Vec<String>, pins: &[Pin]) -> Authenticity {
     let scheme = Some(Scheme::XmlDsig);
     let signature = match place(document) {
         Ok(Some(signature)) => signature,
@@ -52,7 +48,7 @@ pub(super) fn authenticity(
     if pins.is_empty() {
         return Authenticity::Unverifiable { scheme, reason: Some("no pinned key to check with".to_owned()) };
     }
-    match verify(document, signature, pins, allow_sha1) {
+    match verify(document, signature, pins) {
         Ok(()) => Authenticity::Verified { scheme: Scheme::XmlDsig, covers: covers() },
         Err(reason) => Authenticity::Refuted { scheme, reason: reason.to_owned() },
     }
@@ -60,13 +56,13 @@ pub(super) fn authenticity(
 
 fn is_dsig(document: &Document, at: usize, local: &str) -> bool {
     let element = document.element(at);
-    element.namespace == DSIG && element.local == local
+    element.space == Space::Dsig && element.local() == local
 }
 
 /// Where the one signature stands; `None` for an unsigned document.
 fn place(document: &Document) -> Result<Option<usize>, &'static str> {
     let is_signature = |(_, token): &(usize, &Token)| match token {
-        Token::Start(element) => element.namespace == DSIG && element.local == "Signature",
+        Token::Start(element) => element.space == Space::Dsig && element.local() == "Signature",
         Token::Text(_) | Token::End => false,
     };
     let mut found = document.tokens.iter().enumerate().filter(is_signature).map(|(at, _)| at);
@@ -80,7 +76,7 @@ fn place(document: &Document) -> Result<Option<usize>, &'static str> {
     Ok(Some(signature))
 }
 
-fn verify(document: &Document, signature: usize, pins: &[Vec<u8>], allow_sha1: bool) -> Result<(), &'static str> {
+fn verify(document: &Document, signature: usize, pins: &[Pin]) -> Result<(), &'static str> {
     let parts: Vec<usize> = document.children(signature).collect();
     let (info, value) = match parts[..] {
         [info, value] => (info, value),
@@ -113,6 +109,7 @@ fn verify(document: &Document, signature: usize, pins: &[Vec<u8>], allow_sha1: b
     if algorithm(transform) != ENVELOPED {
         return Err("a transform other than enveloped-signature");
     }
+    let allow_sha1 = pins.iter().any(Pin::allows_sha1);
     let rsa: &RsaParameters = match algorithm(signing) {
         RSA_SHA256 => &RSA_PKCS1_2048_8192_SHA256,
         RSA_SHA1 if allow_sha1 => &RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
@@ -132,9 +129,15 @@ fn verify(document: &Document, signature: usize, pins: &[Vec<u8>], allow_sha1: b
     }
     let signed = base64(document.text(value).as_bytes()).ok_or("a SignatureValue that is not Base64")?;
     let info = canonical(document, info, None);
-    let fits =
-        |pin: &Vec<u8>| rsa_key(pin).is_some_and(|key| UnparsedPublicKey::new(rsa, key).verify(&info, &signed).is_ok());
-    if pins.iter().any(fits) { Ok(()) } else { Err("the signature was not made with a pinned key") }
+    let has_sha1 = algorithm(signing) == RSA_SHA1 || algorithm(digesting) == SHA1;
+    let fits = |pin: &&Pin| {
+        rsa_key(pin.key()).is_some_and(|key| UnparsedPublicKey::new(rsa, key).verify(&info, &signed).is_ok())
+    };
+    if pins.iter().filter(|pin| pin.allows_sha1() || !has_sha1).any(|pin| fits(&pin)) {
+        Ok(())
+    } else {
+        Err("the signature was not made with a pinned key")
+    }
 }
 
 /// The children of an element, which must be exactly these, in this order, with no text between them.

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 
 pub use super::seal::signed_xml;
 
-use super::payment_xml::PAYMENT_NAMESPACES;
 use super::signature::{self, V1_FIELDS, V2_FIELDS, to_base64};
+use super::xml::PAYMENT_NAMESPACES;
 use crate::core::message::Transaction;
 use crate::core::status_code::status_code;
 

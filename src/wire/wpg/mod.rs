@@ -53,14 +53,6 @@ impl Unreadable {
     }
 }
 
-/// What a reader may be told besides the key.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct DecodeOptions {
-    /// Accept RSA-SHA1 and SHA-1 digests in XML-DSig. Some hosts sent them until 2018; collisions have
-    /// become affordable since. Off unless the operator asks.
-    pub allow_sha1: bool,
-}
-
 /// What a format's reader found, before anybody asks who sent it.
 #[derive(Default)]
 struct Reading {
@@ -99,28 +91,23 @@ impl Reading {
 /// `unverifiable`, or `refuted` where the message rules itself out. An `Err` means that no message
 /// can be built at all; it says what and where.
 pub fn decode(body: &[u8], key: Option<&Key>) -> Result<Message, Unreadable> {
-    decode_with(body, key, DecodeOptions::default())
-}
-
-/// [`decode`], with options.
-pub fn decode_with(body: &[u8], key: Option<&Key>, options: DecodeOptions) -> Result<Message, Unreadable> {
     if body.len() > BODY_MAX_BYTES {
         return Err(Unreadable::new(format!("body: {} bytes are more than {BODY_MAX_BYTES}", body.len())));
     }
     if let Some(sniffed) = sniff(body) {
-        return read(body, sniffed, key, options);
+        return read(body, sniffed, key);
     }
     if body.trim_ascii().is_empty() {
         return Err(Unreadable::new("body: empty".to_owned()));
     }
     if let Some(wrapped) = redirect_field(body)? {
-        return read_wrapped(&wrapped, key, options);
+        return read_wrapped(&wrapped, key);
     }
     let is_standard = |b: &u8| b.is_ascii_alphanumeric() || b.is_ascii_whitespace() || matches!(b, b'+' | b'/' | b'=');
     if !body.iter().all(is_standard) {
         return Err(Unreadable::new("body: neither XML, JSON, NVP, json-signed nor Base64 of one".to_owned()));
     }
-    read_wrapped(body, key, options)
+    read_wrapped(body, key)
 }
 
 /// Names under which a payer's browser posts a whole Base64 document to the shop's redirect URL.
@@ -137,14 +124,14 @@ fn redirect_field(body: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
 }
 
 /// Unwraps Base64 once and reads what is inside.
-fn read_wrapped(body: &[u8], key: Option<&Key>, options: DecodeOptions) -> Result<Message, Unreadable> {
+fn read_wrapped(body: &[u8], key: Option<&Key>) -> Result<Message, Unreadable> {
     let Some(inner) = signature::base64(body) else {
         return Err(Unreadable::new("body: neither XML, JSON, NVP, json-signed nor Base64 of one".to_owned()));
     };
     let Some(sniffed) = sniff(&inner) else {
         return Err(Unreadable::new("body: Base64 of neither XML, JSON, NVP nor json-signed".to_owned()));
     };
-    read(&inner, sniffed, key, options)
+    read(&inner, sniffed, key)
 }
 
 /// A body without the mark and the blanks that some senders put before it.
@@ -181,7 +168,7 @@ fn sniff(body: &[u8]) -> Option<Shape> {
     is_nvp.then_some(Shape::Nvp)
 }
 
-fn read(body: &[u8], shape: Shape, key: Option<&Key>, options: DecodeOptions) -> Result<Message, Unreadable> {
+fn read(body: &[u8], shape: Shape, key: Option<&Key>) -> Result<Message, Unreadable> {
     // An empty secret would let everybody sign.
     let secret = key.map(Key::secret_bytes).filter(|secret| !secret.is_empty());
     match shape {
@@ -190,7 +177,7 @@ fn read(body: &[u8], shape: Shape, key: Option<&Key>, options: DecodeOptions) ->
             let document = xml::read(&text)?;
             let reading = payment_xml::read(&document)?;
             let pins = key.map(|key| key.pins.as_slice()).unwrap_or_default();
-            let verdict = dsig::authenticity(&document, || payment_xml::covers(&document), pins, options.allow_sha1);
+            let verdict = dsig::authenticity(&document, || payment_xml::covers(&document), pins);
             Ok(message(Format::Xml, reading, verdict))
         }
         Shape::Json => {

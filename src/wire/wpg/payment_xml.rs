@@ -6,13 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use super::xml::Document;
+use super::xml::{Document, Space};
 use super::{Reading, Unreadable, value};
 use crate::core::message::{Periodic, Status, Transaction};
-
-/// The namespace of payments, and the spelling without hyphen that one provider's messages carry.
-pub(super) const PAYMENT_NAMESPACES: [&str; 2] =
-    ["http://www.elastic-payments.com/schema/payment", "http://www.elasticpayments.com/schema/payment"];
 
 /// Reads all payments of a document.
 pub(super) fn read(document: &Document) -> Result<Reading, Unreadable> {
@@ -34,8 +30,10 @@ pub(super) fn read(document: &Document) -> Result<Reading, Unreadable> {
 /// The local name of an element that is the gateway's; `None` for a stranger's.
 fn own_name<'d>(document: &'d Document<'_>, at: usize) -> Option<&'d str> {
     let element = document.element(at);
-    let is_own = element.namespace.is_empty() || PAYMENT_NAMESPACES.contains(&element.namespace.as_ref());
-    is_own.then_some(element.local)
+    match element.space {
+        Space::None | Space::Payment => Some(element.local()),
+        Space::Dsig | Space::Strange => None,
+    }
 }
 
 /// A list of payments; `<multi-payments>` holds its payments directly or in a `<payments>` of its own.

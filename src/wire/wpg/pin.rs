@@ -1,5 +1,7 @@
 //! Public keys to pin: from PEM files to SubjectPublicKeyInfo, and to what `ring` verifies with.
 
+use crate::wire::keys::Pin;
+
 /// Why a PEM file gives no key to pin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAPin {
@@ -21,11 +23,11 @@ const RSA_ALGORITHM: [u8; 15] =
 /// Key sizes `ring` verifies with, in bytes of the modulus.
 const MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
-/// The public key (SubjectPublicKeyInfo, DER) in a PEM certificate or public key.
+/// The public key in a PEM certificate or public key, as a pin for SHA-256.
 ///
 /// Dates and issuer of a certificate are not looked at: the pin is the key (fact sheet
 /// wpg-signatures 4). RSA of 2048 to 8192 bits only.
-pub fn pin_from_pem(pem: &str) -> Result<Vec<u8>, NotAPin> {
+pub fn pin_from_pem(pem: &str) -> Result<Pin, NotAPin> {
     if pem.contains("PRIVATE KEY-----") {
         return Err(NotAPin::PrivateKey);
     }
@@ -43,7 +45,7 @@ pub fn pin_from_pem(pem: &str) -> Result<Vec<u8>, NotAPin> {
         _ => return Err(NotAPin::NoPem),
     };
     let modulus = rsa_key(&pin).and_then(modulus_bytes).ok_or(NotAPin::NotRsa)?;
-    if MODULUS_BYTES.contains(&modulus) { Ok(pin) } else { Err(NotAPin::NotRsa) }
+    if MODULUS_BYTES.contains(&modulus) { Ok(Pin::new(pin)) } else { Err(NotAPin::NotRsa) }
 }
 
 /// The RSAPublicKey inside a SubjectPublicKeyInfo; `None` for other algorithms.

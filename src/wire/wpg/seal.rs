@@ -8,6 +8,7 @@ use super::canonical::canonical;
 use super::dsig::{C14N, DSIG, ENVELOPED, RSA_SHA256, SHA256};
 use super::signature::{base64, to_base64};
 use super::{Unreadable, pin, xml};
+use crate::wire::keys::Pin;
 
 /// An RSA key that signs as a gateway would. Prints no part of itself.
 pub struct SigningKey(KeyPair);
@@ -30,9 +31,9 @@ impl SigningKey {
         KeyPair::from_pkcs8(&der).map(SigningKey).map_err(|_| NotASigningKey::NotRsa)
     }
 
-    /// What a receiver pins: the public key (SubjectPublicKeyInfo, DER).
-    pub fn pin(&self) -> Vec<u8> {
-        pin::wrapped(self.0.public().as_ref())
+    /// What a receiver pins: the public key.
+    pub fn pin(&self) -> Pin {
+        Pin::new(pin::wrapped(self.0.public().as_ref()))
     }
 }
 

@@ -12,7 +12,6 @@ use std::ops::Range;
 use encoding_rs::Encoding;
 use quick_xml::Reader;
 use quick_xml::events::Event;
-use quick_xml::events::attributes::Attributes;
 
 use super::Unreadable;
 
@@ -27,7 +26,38 @@ pub const NAMESPACES_MAX: usize = 16;
 
 const XML_NAMESPACE: &str = "http://www.w3.org/XML/1998/namespace";
 
+/// The namespace of payments, and the spelling without hyphen that one provider's messages carry.
+pub(super) const PAYMENT_NAMESPACES: [&str; 2] =
+    ["http://www.elastic-payments.com/schema/payment", "http://www.elasticpayments.com/schema/payment"];
+pub(super) const DSIG_NAMESPACE: &str = "http://www.w3.org/2000/09/xmldsig#";
+
+/// The namespaces that a name can be asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Space {
+    /// In no namespace at all.
+    None,
+    /// One of [`PAYMENT_NAMESPACES`].
+    Payment,
+    /// [`DSIG_NAMESPACE`].
+    Dsig,
+    Strange,
+}
+
+impl Space {
+    fn of(uri: &str) -> Space {
+        match uri {
+            "" => Space::None,
+            DSIG_NAMESPACE => Space::Dsig,
+            uri if PAYMENT_NAMESPACES.contains(&uri) => Space::Payment,
+            _ => Space::Strange,
+        }
+    }
+}
+
 /// One token of a document. Text is unescaped and whole: never two in a row.
+///
+/// A document is mostly a list of these, so they are kept small: positions fit 32 bits, for no body is longer than
+/// [`super::BODY_MAX_BYTES`].
 #[derive(Debug)]
 pub(super) enum Token<'a> {
     Start(Element<'a>),
@@ -39,15 +69,35 @@ pub(super) enum Token<'a> {
 pub(super) struct Element<'a> {
     /// Name as written, prefix included.
     pub qname: &'a str,
-    pub local: &'a str,
-    /// The namespace the name is in; empty for none.
-    pub namespace: Cow<'a, str>,
-    /// Its attributes in [`Document::attributes`], declarations left out.
-    attributes: Range<usize>,
-    /// Its own declarations in [`Document::declarations`].
-    declarations: Range<usize>,
     /// Where its `End` stands among the tokens.
-    pub end: usize,
+    end: u32,
+    /// Its attributes in [`Document::attributes`], declarations left out.
+    attributes: Range<u32>,
+    /// Its own declarations in [`Document::declarations`].
+    declarations: Range<u32>,
+    /// The namespace the name is in.
+    pub space: Space,
+}
+
+impl<'a> Element<'a> {
+    /// The name without its prefix.
+    pub fn local(&self) -> &'a str {
+        self.qname.split_once(':').map_or(self.qname, |(_, local)| local)
+    }
+
+    /// Where its `End` stands among the tokens.
+    pub fn end(&self) -> usize {
+        self.end as usize
+    }
+}
+
+fn indices(range: &Range<u32>) -> Range<usize> {
+    range.start as usize..range.end as usize
+}
+
+/// A position among tokens, attributes or declarations: each takes at least a byte of the body.
+fn index(at: usize) -> u32 {
+    u32::try_from(at).expect("no body has 2^32 bytes")
 }
 
 #[derive(Debug)]
@@ -63,6 +113,7 @@ pub(super) struct Attribute<'a> {
 pub(super) struct Declaration<'a> {
     pub prefix: &'a str,
     pub uri: Cow<'a, str>,
+    space: Space,
 }
 
 /// A document that passed the gate. Token 0 is the root's start, the last one its end.
@@ -82,11 +133,11 @@ impl<'a> Document<'a> {
     }
 
     pub fn attributes(&self, element: &Element<'a>) -> &[Attribute<'a>] {
-        &self.attributes[element.attributes.clone()]
+        &self.attributes[indices(&element.attributes)]
     }
 
     pub fn declarations(&self, element: &Element<'a>) -> &[Declaration<'a>] {
-        &self.declarations[element.declarations.clone()]
+        &self.declarations[indices(&element.declarations)]
     }
 
     /// The value of an attribute without prefix.
@@ -103,7 +154,7 @@ impl<'a> Document<'a> {
                 match &self.tokens[at] {
                     Token::Start(element) => {
                         let child = at;
-                        at = element.end + 1;
+                        at = element.end() + 1;
                         return Some(child);
                     }
                     Token::Text(_) => at += 1,
@@ -119,7 +170,7 @@ impl<'a> Document<'a> {
         let mut next = at + 1;
         loop {
             match &self.tokens[next] {
-                Token::Start(element) => next = element.end + 1,
+                Token::Start(element) => next = element.end() + 1,
                 Token::Text(text) => {
                     append(&mut joined, Cow::Borrowed(text.as_ref()));
                     next += 1;
@@ -194,8 +245,10 @@ pub(super) fn read(text: &str) -> Result<Document<'_>, Unreadable> {
     }
     let mut reader = Reader::from_str(text);
     reader.config_mut().check_end_names = true;
-    // About a token for every 24 bytes; more are made room for as they come.
-    let mut document = Document { tokens: Vec::with_capacity(text.len() / 24), ..Document::default() };
+    // About a token for every 12 bytes; more are made room for as they come.
+    let mut document = Document { tokens: Vec::with_capacity(text.len() / 12 + 4), ..Document::default() };
+    let has_returns = text.contains('\r');
+    let ends = |piece| if has_returns { line_ends(piece) } else { piece };
     let mut open: Vec<usize> = Vec::new();
     let mut scope: Vec<Declaration> = Vec::new();
     let mut is_done = false;
@@ -227,14 +280,14 @@ pub(super) fn read(text: &str) -> Result<Document<'_>, Unreadable> {
                 }
             }
             Event::End(_) => is_done = close(&mut document, &mut open, &mut scope),
-            Event::Text(piece) => push_text(&mut document, &open, line_ends(piece.into_inner()), from)?,
+            Event::Text(piece) => push_text(&mut document, &open, ends(piece.into_inner()), from)?,
             Event::CData(piece) if open.is_empty() => {
                 return Err(refused(
                     if piece.is_empty() { "CDATA outside the root" } else { "text outside the root" },
                     from,
                 ));
             }
-            Event::CData(piece) => push_text(&mut document, &open, line_ends(piece.into_inner()), from)?,
+            Event::CData(piece) => push_text(&mut document, &open, ends(piece.into_inner()), from)?,
             Event::GeneralRef(reference) => {
                 let c = entity(&reference).ok_or_else(|| refused("an entity other than the five of XML", from))?;
                 push_text(&mut document, &open, Cow::Owned(c.to_string()), from)?;
@@ -273,7 +326,7 @@ fn close(document: &mut Document, open: &mut Vec<usize>, scope: &mut Vec<Declara
     let end = document.tokens.len();
     document.tokens.push(Token::End);
     if let Token::Start(element) = &mut document.tokens[at] {
-        element.end = end;
+        element.end = index(end);
         scope.truncate(scope.len() - element.declarations.len());
     }
     open.is_empty()
@@ -329,17 +382,18 @@ fn start<'a>(
     document: &mut Document<'a>,
     scope: &mut Vec<Declaration<'a>>,
 ) -> Result<Element<'a>, Unreadable> {
-    let name_len = tag.find(|c: char| c.is_ascii_whitespace()).unwrap_or(tag.len());
+    let name_len = tag.bytes().position(|b| b.is_ascii_whitespace()).unwrap_or(tag.len());
     let qname = name(&tag[..name_len], from)?;
     let first_attribute = document.attributes.len();
     let first_declaration = document.declarations.len();
-    for (count, attribute) in Attributes::new(tag, name_len).enumerate() {
+    let mut rest = &tag[name_len..];
+    while let Some((key, raw, after)) = next_attribute(rest, from)? {
+        rest = after;
+        let count = document.attributes.len() - first_attribute + document.declarations.len() - first_declaration;
         if count >= ATTRIBUTES_MAX {
             return Err(refused(&format!("an element with more than {ATTRIBUTES_MAX} attributes"), from));
         }
-        let attribute = attribute.map_err(|error| refused(&shown(&error.to_string()), from))?;
-        let key = name(attribute.key.into_inner(), from)?;
-        let Cow::Borrowed(raw) = attribute.value else { unreachable!("attributes of a borrowed tag are borrowed") };
+        let key = name(key, from)?;
         let value = attribute_value(raw, from)?;
         let prefix = match key.strip_prefix("xmlns") {
             Some("") => Some(""),
@@ -352,10 +406,17 @@ fn start<'a>(
                 if is_reserved || (!prefix.is_empty() && value.is_empty()) || scope.len() >= NAMESPACES_MAX {
                     return Err(refused("a namespace declaration that is reserved, empty or one too many", from));
                 }
-                scope.push(Declaration { prefix, uri: value.clone() });
-                document.declarations.push(Declaration { prefix, uri: value });
+                if document.declarations[first_declaration..].iter().any(|known| known.prefix == prefix) {
+                    return Err(refused("an attribute that comes twice", from));
+                }
+                let declaration = Declaration { prefix, space: Space::of(&value), uri: value };
+                scope.push(declaration.clone());
+                document.declarations.push(declaration);
             }
             None => {
+                if document.attributes[first_attribute..].iter().any(|known| known.qname == key) {
+                    return Err(refused("an attribute that comes twice", from));
+                }
                 let local = key.rsplit(':').next().unwrap_or(key);
                 document.attributes.push(Attribute { qname: key, local, namespace: Cow::Borrowed(""), value });
             }
@@ -364,30 +425,53 @@ fn start<'a>(
     // Names are resolved last: a declaration holds for its own element, wherever it stands in the tag.
     for attribute in &mut document.attributes[first_attribute..] {
         if let Some((prefix, _)) = attribute.qname.split_once(':') {
-            attribute.namespace = resolve(prefix, scope).ok_or_else(|| refused("an undeclared prefix", from))?;
+            attribute.namespace = match prefix {
+                "xml" => Cow::Borrowed(XML_NAMESPACE),
+                _ => declared(prefix, scope).ok_or_else(|| refused("an undeclared prefix", from))?.uri.clone(),
+            };
         }
     }
-    let (prefix, local) = qname.split_once(':').unwrap_or(("", qname));
-    let namespace = resolve(prefix, scope).ok_or_else(|| refused("an undeclared prefix", from))?;
+    let prefix = qname.split_once(':').map_or("", |(prefix, _)| prefix);
+    let space = match declared(prefix, scope) {
+        Some(declaration) => declaration.space,
+        None if prefix.is_empty() => Space::None,
+        None if prefix == "xml" => Space::Strange,
+        None => return Err(refused("an undeclared prefix", from)),
+    };
     Ok(Element {
         qname,
-        local,
-        namespace,
-        attributes: first_attribute..document.attributes.len(),
-        declarations: first_declaration..document.declarations.len(),
         end: 0,
+        attributes: index(first_attribute)..index(document.attributes.len()),
+        declarations: index(first_declaration)..index(document.declarations.len()),
+        space,
     })
 }
 
-fn resolve<'a>(prefix: &str, scope: &[Declaration<'a>]) -> Option<Cow<'a, str>> {
-    if prefix == "xml" {
-        return Some(Cow::Borrowed(XML_NAMESPACE));
+/// The declaration that holds for a prefix: the innermost.
+fn declared<'s, 'a>(prefix: &str, scope: &'s [Declaration<'a>]) -> Option<&'s Declaration<'a>> {
+    scope.iter().rev().find(|declaration| declaration.prefix == prefix)
+}
+
+/// An attribute's name and value as written, and what stands behind it.
+type Written<'a> = (&'a str, &'a str, &'a str);
+
+/// The next attribute of a tag: blanks, a name, `=`, a value in quotes.
+fn next_attribute(tag: &str, at: usize) -> Result<Option<Written<'_>>, Unreadable> {
+    let text = tag.trim_ascii_start();
+    if text.is_empty() {
+        return Ok(None);
     }
-    match scope.iter().rev().find(|d| d.prefix == prefix) {
-        Some(declaration) => Some(declaration.uri.clone()),
-        None if prefix.is_empty() => Some(Cow::Borrowed("")),
-        None => None,
+    if text.len() == tag.len() {
+        return Err(refused("an attribute without a blank before it", at));
     }
+    let equals = text.bytes().position(|b| b == b'=').ok_or_else(|| refused("an attribute without a value", at))?;
+    let (key, value) = (text[..equals].trim_ascii_end(), text[equals + 1..].trim_ascii_start());
+    let quoted = match value.as_bytes().first() {
+        Some(quote @ (b'"' | b'\'')) => value[1..].split_once(char::from(*quote)),
+        _ => None,
+    };
+    let (value, after) = quoted.ok_or_else(|| refused("an attribute whose value is not in quotes", at))?;
+    Ok(Some((key, value, after)))
 }
 
 /// A name by a plain grammar: no second spelling of a tag may look like another in canonical form.
@@ -457,8 +541,15 @@ mod tests {
             ("", "an end before the root is closed"),
             ("<a></b>", "xml: "),
             ("<a/><?xml version='1.0'?>", "an XML declaration that is not first"),
-            ("<a b='1' b='2'/>", "xml: "),
-            ("<a b=1/>", "xml: "),
+            ("<a b='1' b='2'/>", "comes twice"),
+            ("<a b=1/>", "not in quotes"),
+            ("<a b='1'c='2'/>", "without a blank"),
+            ("<a b/>", "without a value"),
+            ("<a b='1' c/>", "without a value"),
+            ("<a ='1'/>", "the name"),
+            ("<a b c='1'/>", "the name"),
+            ("<a b='1/>", "xml: "),
+            ("<a xmlns='u' xmlns='v'/>", "comes twice"),
             ("<x:a/>", "an undeclared prefix"),
             ("<a x:b='1'/>", "an undeclared prefix"),
             ("<a$b/>", "the name"),
@@ -503,9 +594,15 @@ mod tests {
 
     #[test]
     fn declarations_hold_for_their_own_element_and_below_only() {
-        let document = read("<p:a xmlns:p='u'><b xmlns='v' p:c='1'/><d/></p:a>").expect("a document");
-        assert_eq!(document.element(0).namespace, "u");
-        let children: Vec<_> = document.children(0).map(|at| document.element(at).namespace.as_ref()).collect();
-        assert_eq!(children, ["v", ""]);
+        let text = format!(
+            "<p:a xmlns:p='{}'><b xmlns='{DSIG_NAMESPACE}' p:c='1'/><d/><p:e xmlns:p='u'/></p:a>",
+            PAYMENT_NAMESPACES[0]
+        );
+        let document = read(&text).expect("a document");
+        assert_eq!(document.element(0).space, Space::Payment);
+        let children: Vec<_> = document.children(0).map(|at| document.element(at).space).collect();
+        assert_eq!(children, [Space::Dsig, Space::None, Space::Strange]);
+        let b = document.children(0).next().expect("b");
+        assert_eq!(document.attributes(document.element(b))[0].namespace, PAYMENT_NAMESPACES[0]);
     }
 }

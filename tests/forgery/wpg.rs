@@ -13,11 +13,11 @@ use secrecy::SecretString;
 use std::io::Write as _;
 
 const SECRET: &str = "6b0f6a3c-forgery-test-secret";
-const GATEWAY: &str = include_str!("keys/wpg-gateway.pem");
-const STRANGER: &str = include_str!("keys/wpg-stranger.pem");
+const GATEWAY: &str = include_str!("../keys/wpg-gateway.pem");
+const STRANGER: &str = include_str!("../keys/wpg-stranger.pem");
 
 fn key() -> Key {
-    let pin = pin_from_pem(include_str!("keys/wpg-gateway.crt")).expect("a pin");
+    let pin = pin_from_pem(include_str!("../keys/wpg-gateway.crt")).expect("a pin");
     Key { secret: SecretString::from(SECRET.to_owned()), user: None, password: None, pins: vec![pin] }
 }
 
@@ -39,7 +39,7 @@ fn genuine() -> Transaction {
 }
 
 /// The value of a covered name, as the wire spells the name (NVP or the other formats).
-fn value(t: &Transaction, name: &str) -> String {
+pub fn value(t: &Transaction, name: &str) -> String {
     let text = match name.replace('_', "-").as_str() {
         "merchant-account-id" => t.merchant_account_id.clone(),
         "transaction-id" => t.transaction_id.clone(),
