@@ -30,6 +30,8 @@ pub enum Topic {
     Deaf,
     /// The wall clock jumped.
     Clock,
+    /// The recording proxy passed requests that were not kept.
+    Unkept,
 }
 
 impl Topic {
@@ -43,6 +45,7 @@ impl Topic {
             Topic::Forgeries => "forgeries",
             Topic::Deaf => "deaf",
             Topic::Clock => "clock",
+            Topic::Unkept => "unkept",
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::engine::looked::looked;
 use crate::engine::notified::notified;
 use crate::engine::order_numbers::{claim_named, told_order};
 use crate::engine::settle::{News, Turn, settle};
-use crate::engine::{books, settle};
+use crate::engine::{books, passed, settle};
 use crate::store::{Draft, Fault, Table};
 use crate::words::id::{GatewayOrderNumber, MerchantName, PaymentNumber, TransactionId};
 use crate::words::time::{Now, SignedDuration, Timestamp, days, hours, later};
@@ -33,7 +33,7 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
     }
     match &record.event {
         Event::Policy { .. } => Ok(()),
-        Event::Submitted { number, submission, was_announced } => {
+        Event::Submitted { number, submission, was_announced, .. } => {
             submitted(draft, turn, *number, submission, *was_announced)
         }
         Event::Amended { number, gateway_order_number } => amended(draft, turn, *number, gateway_order_number),
@@ -43,6 +43,11 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
         Event::Responded { number, outcome, transactions, .. } => {
             responded(draft, turn, *number, *outcome, transactions)
         }
+        Event::Passed { number, operation } => change(draft, turn, *number, |payment| {
+            passed::operated(payment, operation, now);
+            News::None
+        }),
+        Event::Unkept(unkept) => passed::unkept(draft, turn, unkept),
         Event::Notified(news) => notified(draft, turn, news),
         Event::Overflowed { number } => change(draft, turn, *number, |payment| {
             payment.unverified = payment.unverified.saturating_add(1);
@@ -189,6 +194,7 @@ fn responded(
             payment.method = transaction.payment_methods.first().cloned();
         }
     }
+    passed::earlier_submit(&mut payment, transactions, Cause::UnprovenHint, turn.now);
     if outcome == ResponseOutcome::Unknown {
         let at = later(turn.now.steady, SignedDuration::from_secs(60));
         payment.watch.look_soon(at, "the shop's request got no answer: its outcome is unknown", Cause::UnprovenHint);

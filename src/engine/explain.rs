@@ -66,13 +66,14 @@ impl Engine {
 /// One record in words, and the rule it fell under.
 fn sentence(record: &Record) -> (String, &'static str) {
     match &record.event {
-        Event::Submitted { submission, was_announced, .. } => {
+        Event::Submitted { submission, was_announced, told_by, .. } => {
             let kind = submission.transaction_type.as_deref().unwrap_or("payment");
             let order = submission.order_number.as_ref().map(|o| format!(" for order {o}")).unwrap_or_default();
             let method = submission.payment_method.as_ref().map(|m| format!(" by {m}")).unwrap_or_default();
             let early = if *was_announced { "; an unauthenticated message had come before" } else { "" };
+            let seen = if told_by.is_shop() { "" } else { "; the proxy saw it on its way" };
             (
-                format!("the shop submitted {kind} of {}{order}{method}{early}", submission.amount),
+                format!("the shop submitted {kind} of {}{order}{method}{seen}{early}", submission.amount),
                 "a submission is watched until it is settled",
             )
         }
@@ -92,7 +93,16 @@ fn sentence(record: &Record) -> (String, &'static str) {
                     format!("the gateway answered the shop{status}: {}", all_in_words(transactions))
                 }
             };
+            if transactions.iter().any(Transaction::is_refused_repeat) {
+                return (
+                    what,
+                    "a request-id that was used before says that an earlier submit arrived: it is asked about",
+                );
+            }
             (what, "responses are unsigned: a hint with ids, nothing is booked from them")
+        }
+        Event::Passed { operation, .. } => {
+            (format!("the shop sent {operation} through the proxy"), "what came of it is asked soon")
         }
         Event::Notified(notified) => (notification(notified), rule_of(notified.weight)),
         Event::Overflowed { .. } => {
@@ -109,6 +119,7 @@ fn sentence(record: &Record) -> (String, &'static str) {
         | Event::Swept { .. }
         | Event::ClockJumped { .. }
         | Event::Forged { .. }
+        | Event::Unkept(_)
         | Event::Repeated { .. }
         | Event::Resolved { .. }
         | Event::Told { .. }

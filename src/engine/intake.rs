@@ -3,7 +3,7 @@
 use crate::core::account::Contract;
 use crate::core::message::{Dialect, Transaction};
 use crate::core::record::{Event, ResponseOutcome};
-use crate::core::submission::Submission;
+use crate::core::submission::{Submission, Teller};
 pub use crate::engine::digest::digest;
 use crate::engine::{Engine, Refusal, Responded, ResponseSeen, ResponseWhat, Submitted, books};
 use crate::store::{Draft, Fault, Table};
@@ -66,7 +66,22 @@ fn without_custom_values(mut submission: Submission) -> Submission {
 impl Engine {
     /// Keeps a submission. Once the draft is committed, the payment is never forgotten.
     pub fn submit(&self, draft: &mut Draft, submission: Submission, now: Now) -> Result<Submitted, Fault> {
-        let submission = without_custom_values(submission);
+        self.submit_by(draft, submission, Teller::Shop, now)
+    }
+
+    /// Keeps a submission the recording proxy saw. Beside one that the shop told, only what both state is compared.
+    pub fn submit_seen(&self, draft: &mut Draft, submission: Submission, now: Now) -> Result<Submitted, Fault> {
+        self.submit_by(draft, submission, Teller::Proxy, now)
+    }
+
+    fn submit_by(
+        &self,
+        draft: &mut Draft,
+        submission: Submission,
+        told_by: Teller,
+        now: Now,
+    ) -> Result<Submitted, Fault> {
+        let mut submission = without_custom_values(submission);
         if let Err(refusal) = self.acceptable(&submission) {
             return Ok(Submitted::Refused(refusal));
         }
@@ -76,6 +91,11 @@ impl Engine {
             Some(number) => Some(books::payment_at(draft, number)?),
             None => None,
         };
+        if told_by == Teller::Proxy
+            && let Some(first) = kept.as_ref().and_then(|payment| payment.submission.as_ref())
+        {
+            submission = submission.seen_beside(first);
+        }
         if let Some(gateway) = &submission.gateway_order_number
             && let Some(owner) = books::by_gateway_order(draft, &merchant, gateway.as_str())?
             && Some(owner) != found
@@ -108,11 +128,11 @@ impl Engine {
                     }
                     Ok(Submitted::Conflict { number, field })
                 }
-                None => self.keep(draft, payment.number, submission, now),
+                None => self.keep(draft, payment.number, submission, told_by, now),
             },
             None => {
                 let number = PaymentNumber(books::next_number(draft, Table::Payments)?);
-                self.keep(draft, number, submission, now)
+                self.keep(draft, number, submission, told_by, now)
             }
         }
     }
@@ -122,10 +142,12 @@ impl Engine {
         draft: &mut Draft,
         number: PaymentNumber,
         submission: Submission,
+        told_by: Teller,
         now: Now,
     ) -> Result<Submitted, Fault> {
         let was_announced = self.was_announced(draft, &submission)?;
-        self.record(draft, Event::Submitted { number, submission: Box::new(submission), was_announced }, now)?;
+        let submission = Box::new(submission);
+        self.record(draft, Event::Submitted { number, submission, was_announced, told_by }, now)?;
         Ok(Submitted::Created { number })
     }
 
@@ -183,6 +205,9 @@ impl Engine {
         let (outcome, http_status, digest, transactions) = match &response.what {
             ResponseWhat::NotSent => (ResponseOutcome::NotSent, None, None, Vec::new()),
             ResponseWhat::OutcomeUnknown => (ResponseOutcome::Unknown, None, None, Vec::new()),
+            ResponseWhat::AnsweredUnread { http_status } => {
+                (ResponseOutcome::Answered, Some(*http_status), None, Vec::new())
+            }
             ResponseWhat::Answered { http_status, body } => {
                 let transactions = match account.dialect() {
                     // An unreadable response says nothing; its digest is kept all the same.

@@ -11,6 +11,7 @@ mod facts;
 mod order_numbers;
 mod notified;
 mod looked;
+mod passed;
 mod apply;
 mod intake;
 mod judge;
@@ -73,6 +74,8 @@ pub struct ResponseSeen {
 pub enum ResponseWhat {
     /// An HTTP answer came.
     Answered { http_status: u16, body: String },
+    /// An HTTP answer came whose body was too long, or coded in a way, to be read.
+    AnsweredUnread { http_status: u16 },
     /// The shop says it never sent the request.
     NotSent,
     /// The request went out and no answer came back.
@@ -114,6 +117,7 @@ pub struct Judged {
 }
 
 pub use crate::core::alert::Sink;
+pub use crate::engine::passed::{Operation, Target};
 
 /// One thing to send: a row first, an action second; at least once, with a stable id.
 #[derive(Clone, PartialEq, Debug)]
