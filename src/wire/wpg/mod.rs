@@ -3,7 +3,7 @@
 //! [`decode`] reads everything the gateway pushes or answers: XML, JSON, NVP, json-signed and the
 //! WPP v2 redirect body, each plain or wrapped in Base64 once. What a body is, is told by the body:
 //! Content-Type is wrong too often to be asked (fact sheet wpg b.2). [`retrieve`] asks the gateway,
-//! [`encode`] writes what the gateway would have written, for the sandbox and for tests.
+//! [`request`] reads what a shop sends to it, [`encode`] writes what the gateway would have written, for the sandbox and for tests.
 //!
 //! All of it is pure, bounded and linear in the input; nothing here panics on any input.
 
@@ -23,6 +23,7 @@ mod json_signed;
 pub mod retrieve;
 mod seal;
 pub mod encode;
+pub mod request;
 
 pub use form::PAIRS_MAX;
 pub use pin::{NotAPin, pin_from_pem};
