@@ -49,6 +49,9 @@ pub enum Event {
         was_announced: bool,
         #[serde(default, skip_serializing_if = "Teller::is_shop")]
         told_by: Teller,
+        /// The merchant account the request itself named, where the proxy saw it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent_to: Option<String>,
     },
     /// The gateway order number came later.
     Amended { number: PaymentNumber, gateway_order_number: GatewayOrderNumber },

@@ -33,15 +33,18 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
     }
     match &record.event {
         Event::Policy { .. } => Ok(()),
-        Event::Submitted { number, submission, was_announced, .. } => {
-            submitted(draft, turn, *number, submission, *was_announced)
+        Event::Submitted { number, submission, was_announced, sent_to, .. } => {
+            submitted(draft, turn, *number, submission, *was_announced, sent_to.as_deref())
         }
         Event::Amended { number, gateway_order_number } => amended(draft, turn, *number, gateway_order_number),
         Event::Conflicted { number, field, offered } => change(draft, turn, *number, |_| {
             News::Event(Code::SubmissionConflict, format!("submitted again with another {field}: {offered}"), None)
         }),
-        Event::Responded { number, outcome, transactions, .. } => {
-            responded(draft, turn, *number, *outcome, transactions)
+        Event::Responded { number, outcome, http_status, transactions, .. } => {
+            // A gateway in trouble may have done what it was asked, or not.
+            let is_no_answer = transactions.is_empty() && http_status.is_some_and(|status| status >= 500);
+            let outcome = if is_no_answer { ResponseOutcome::Unknown } else { *outcome };
+            responded(draft, turn, *number, outcome, transactions)
         }
         Event::Passed { number, operation } => change(draft, turn, *number, |payment| {
             passed::operated(payment, operation, now);
@@ -116,6 +119,7 @@ fn submitted(
     number: PaymentNumber,
     submission: &Submission,
     was_announced: bool,
+    sent_to: Option<&str>,
 ) -> Result<(), Fault> {
     let now = turn.now;
     let since = since(submission, now);
@@ -134,6 +138,7 @@ fn submitted(
         told_order(&mut payment, gateway);
     }
     payment.submission = Some(submission.clone());
+    payment.sent_to = sent_to.map(str::to_owned);
     claim_named(draft, turn, &mut payment)?;
     if was_announced {
         payment.watch.look_soon(
@@ -197,7 +202,7 @@ fn responded(
     passed::earlier_submit(&mut payment, transactions, Cause::UnprovenHint, turn.now);
     if outcome == ResponseOutcome::Unknown {
         let at = later(turn.now.steady, SignedDuration::from_secs(60));
-        payment.watch.look_soon(at, "the shop's request got no answer: its outcome is unknown", Cause::UnprovenHint);
+        payment.watch.look_soon(at, "the shop's request got no answer that says what became of it", Cause::UnprovenHint);
     }
     settle(draft, turn, payment, News::None)
 }

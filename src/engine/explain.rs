@@ -86,7 +86,7 @@ fn sentence(record: &Record) -> (String, &'static str) {
         ),
         Event::Responded { outcome, http_status, transactions, .. } => {
             let what = match outcome {
-                ResponseOutcome::NotSent => "the shop says it never sent the request".to_owned(),
+                ResponseOutcome::NotSent => "the request was never sent to the gateway".to_owned(),
                 ResponseOutcome::Unknown => "the shop's request got no answer".to_owned(),
                 ResponseOutcome::Answered => {
                     let status = http_status.map(|s| format!(" (HTTP {s})")).unwrap_or_default();

@@ -5,7 +5,7 @@ use crate::core::message::{Dialect, Transaction};
 use crate::core::record::{Event, ResponseOutcome};
 use crate::core::submission::{Submission, Teller};
 pub use crate::engine::digest::digest;
-use crate::engine::{Engine, Refusal, Responded, ResponseSeen, ResponseWhat, Submitted, books};
+use crate::engine::{Engine, Refusal, Responded, ResponseSeen, ResponseWhat, Seen, Submitted, books};
 use crate::store::{Draft, Fault, Table};
 use crate::wire;
 use crate::words::id::PaymentNumber;
@@ -66,12 +66,12 @@ fn without_custom_values(mut submission: Submission) -> Submission {
 impl Engine {
     /// Keeps a submission. Once the draft is committed, the payment is never forgotten.
     pub fn submit(&self, draft: &mut Draft, submission: Submission, now: Now) -> Result<Submitted, Fault> {
-        self.submit_by(draft, submission, Teller::Shop, now)
+        self.submit_by(draft, submission, Teller::Shop, None, now)
     }
 
     /// Keeps a submission the recording proxy saw. Beside one that the shop told, only what both state is compared.
-    pub fn submit_seen(&self, draft: &mut Draft, submission: Submission, now: Now) -> Result<Submitted, Fault> {
-        self.submit_by(draft, submission, Teller::Proxy, now)
+    pub fn submit_seen(&self, draft: &mut Draft, seen: Seen, now: Now) -> Result<Submitted, Fault> {
+        self.submit_by(draft, seen.submission, Teller::Proxy, seen.sent_to, now)
     }
 
     fn submit_by(
@@ -79,6 +79,7 @@ impl Engine {
         draft: &mut Draft,
         submission: Submission,
         told_by: Teller,
+        sent_to: Option<String>,
         now: Now,
     ) -> Result<Submitted, Fault> {
         let mut submission = without_custom_values(submission);
@@ -128,11 +129,11 @@ impl Engine {
                     }
                     Ok(Submitted::Conflict { number, field })
                 }
-                None => self.keep(draft, payment.number, submission, told_by, now),
+                None => self.keep(draft, payment.number, submission, (told_by, sent_to), now),
             },
             None => {
                 let number = PaymentNumber(books::next_number(draft, Table::Payments)?);
-                self.keep(draft, number, submission, told_by, now)
+                self.keep(draft, number, submission, (told_by, sent_to), now)
             }
         }
     }
@@ -142,12 +143,12 @@ impl Engine {
         draft: &mut Draft,
         number: PaymentNumber,
         submission: Submission,
-        told_by: Teller,
+        (told_by, sent_to): (Teller, Option<String>),
         now: Now,
     ) -> Result<Submitted, Fault> {
         let was_announced = self.was_announced(draft, &submission)?;
         let submission = Box::new(submission);
-        self.record(draft, Event::Submitted { number, submission, was_announced, told_by }, now)?;
+        self.record(draft, Event::Submitted { number, submission, was_announced, told_by, sent_to }, now)?;
         Ok(Submitted::Created { number })
     }
 
@@ -212,11 +213,11 @@ impl Engine {
                 let transactions = match account.dialect() {
                     // An unreadable response says nothing; its digest is kept all the same.
                     Dialect::Wpg => {
-                        wire::wpg::decode(body.as_bytes(), None).map(|m| m.transactions).unwrap_or_default()
+                        wire::wpg::decode(body, None).map(|m| m.transactions).unwrap_or_default()
                     }
                     Dialect::Checkout => Vec::new(),
                 };
-                (ResponseOutcome::Answered, Some(*http_status), Some(self::digest(body.as_bytes())), transactions)
+                (ResponseOutcome::Answered, Some(*http_status), Some(self::digest(body)), transactions)
             }
         };
         let transactions = transactions.into_iter().take(TRANSACTIONS_MAX).map(allow_listed).collect();

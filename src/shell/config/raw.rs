@@ -79,6 +79,38 @@ pub struct Merchant {
     pub algorithm: Option<String>,
     #[serde(default)]
     pub own_id_parameter: Option<String>,
+    // both
+    #[serde(default)]
+    pub proxy: Option<Proxy>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    pub listen: String,
+    #[serde(default)]
+    pub upstream: Option<String>,
+    #[serde(default)]
+    pub when_not_kept: Option<String>,
+    #[serde(default)]
+    pub connections_max: Option<usize>,
+    #[serde(default)]
+    pub keep_timeout: Option<String>,
+    #[serde(default)]
+    pub connect_timeout: Option<String>,
+    #[serde(default)]
+    pub answer_timeout: Option<String>,
+    #[serde(default)]
+    pub idle_timeout: Option<String>,
+    #[serde(default)]
+    pub also: Vec<ProxyAlso>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyAlso {
+    pub listen: String,
+    pub upstream: String,
 }
 
 #[derive(Deserialize, Default)]
