@@ -202,7 +202,11 @@ fn responded(
     passed::earlier_submit(&mut payment, transactions, Cause::UnprovenHint, turn.now);
     if outcome == ResponseOutcome::Unknown {
         let at = later(turn.now.steady, SignedDuration::from_secs(60));
-        payment.watch.look_soon(at, "the shop's request got no answer that says what became of it", Cause::UnprovenHint);
+        payment.watch.look_soon(
+            at,
+            "the shop's request got no answer that says what became of it",
+            Cause::UnprovenHint,
+        );
     }
     settle(draft, turn, payment, News::None)
 }

@@ -212,9 +212,7 @@ impl Engine {
             ResponseWhat::Answered { http_status, body } => {
                 let transactions = match account.dialect() {
                     // An unreadable response says nothing; its digest is kept all the same.
-                    Dialect::Wpg => {
-                        wire::wpg::decode(body, None).map(|m| m.transactions).unwrap_or_default()
-                    }
+                    Dialect::Wpg => wire::wpg::decode(body, None).map(|m| m.transactions).unwrap_or_default(),
                     Dialect::Checkout => Vec::new(),
                 };
                 (ResponseOutcome::Answered, Some(*http_status), Some(self::digest(body)), transactions)

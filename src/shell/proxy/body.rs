@@ -206,7 +206,7 @@ mod tests {
             (Framing::Length(9), b"abc", b"abc", 3, false),
             (Framing::UntilClose, b"abc", b"abc", 3, false),
             (Framing::Chunked, b"3\r\nabc\r\n0\r\n\r\nGET", b"abc", 13, true),
-            (Framing::Chunked, b"3;x=\"y\"\r\nabc\r\n1\r\nd\r\n000\r\nA: b\r\nC: d\r\n\r\n", b"abcd", 41, true),
+            (Framing::Chunked, b"3;x=\"y\"\r\nabc\r\n1\r\nd\r\n000\r\nA: b\r\nC: d\r\n\r\n", b"abcd", 39, true),
             (Framing::Chunked, b"A\r\n0123456789\r\n", b"0123456789", 15, false),
         ];
         for (framing, bytes, content, own, done) in table {

@@ -134,9 +134,10 @@ impl Late {
     async fn tell(&self, writer: &Writer) {
         let due: Vec<Unkept> = {
             let held = self.held();
-            let due = held.tallies.values().filter(|tally| {
-                !tally.is_told() && tally.told_at.is_none_or(|at| at.elapsed() >= TELL_EVERY)
-            });
+            let due = held
+                .tallies
+                .values()
+                .filter(|tally| !tally.is_told() && tally.told_at.is_none_or(|at| at.elapsed() >= TELL_EVERY));
             due.map(|tally| tally.unkept.clone()).collect()
         };
         for unkept in due {

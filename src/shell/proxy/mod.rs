@@ -85,7 +85,12 @@ pub fn bind(proxies: &[Proxy]) -> anyhow::Result<Vec<Bound>> {
 ///
 /// # Errors
 /// Where this machine has no root certificates to check a gateway against.
-pub fn start(bound: Vec<Bound>, writer: &Writer, tracker: &TaskTracker, stop: &CancellationToken) -> anyhow::Result<()> {
+pub fn start(
+    bound: Vec<Bound>,
+    writer: &Writer,
+    tracker: &TaskTracker,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     if bound.is_empty() {
         return Ok(());
     }
@@ -141,3 +146,6 @@ async fn accept(listener: TcpListener, connections_max: usize, way: Arc<Way>, tr
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,13 +72,19 @@ mod tests {
         let text = |reply: Reply| String::from_utf8(reply.bytes()).expect("text");
         let not_sent = text(Reply::NotSent("connection refused".into()));
         assert!(not_sent.starts_with("HTTP/1.1 502 Bad Gateway\r\n") && not_sent.contains("Retry-After: 30\r\n"));
-        assert!(not_sent.ends_with("\r\n\r\nreconciled: the gateway can't be reached (connection refused); nothing was sent\n"));
+        assert!(
+            not_sent
+                .ends_with("\r\n\r\nreconciled: the gateway can't be reached (connection refused); nothing was sent\n")
+        );
         let silent = text(Reply::Silent(120_000));
         assert!(silent.starts_with("HTTP/1.1 504 ") && !silent.contains("Retry-After"), "a retry might pay twice");
-        for reply in [Reply::Refused("x".into()), Reply::Incomplete, Reply::TooLong, Reply::OutcomeUnknown("y".into())] {
+        for reply in [Reply::Refused("x".into()), Reply::Incomplete, Reply::TooLong, Reply::OutcomeUnknown("y".into())]
+        {
             let text = text(reply);
             let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-            assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())) && head.contains("Connection: close"));
+            assert!(
+                head.contains(&format!("Content-Length: {}\r\n", body.len())) && head.contains("Connection: close")
+            );
         }
     }
 }

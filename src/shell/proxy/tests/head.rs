@@ -88,7 +88,12 @@ fn the_end_of_an_answer_is_told_by_status_method_and_headers() {
     use Framing::*;
     for (method, text, framing, persists) in [
         ("POST", "HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\n", Length(5), true),
-        ("POST", "HTTP/1.1 201\r\ncontent-length:5\r\nContent-Length: 5\r\nConnection: close\r\n\r\n", Length(5), false),
+        (
+            "POST",
+            "HTTP/1.1 201\r\ncontent-length:5\r\nContent-Length: 5\r\nConnection: close\r\n\r\n",
+            Length(5),
+            false,
+        ),
         ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", None, true),
         ("POST", "HTTP/1.1 100 Continue\r\n\r\n", None, true),
         ("POST", "HTTP/1.1 204 No Content\r\n\r\n", None, true),
