@@ -187,12 +187,12 @@ impl Connection {
                 .take(&inbox[seen..], |bytes| content.push(bytes))
                 .map_err(|malformed| Reply::Refused(malformed.to_string()))?;
             seen += own;
-            if body.is_done() {
-                break;
-            }
             // Framing costs room too: chunks of one byte would take six times theirs.
             if content.len() > BODY_MAX_BYTES || seen - head.bytes > 2 * BODY_MAX_BYTES {
                 too_much = Some(NotKept::TooLong);
+                break;
+            }
+            if body.is_done() {
                 break;
             }
             match self.way.room.clone().try_acquire_many_owned(u32::try_from(own).unwrap_or(u32::MAX)) {
