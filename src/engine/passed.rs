@@ -68,15 +68,8 @@ pub(super) fn operated(payment: &mut Payment, operation: &str, now: Now) {
 
 pub(super) fn unkept(draft: &mut Draft, turn: Turn, unkept: &Unkept) -> Result<(), Fault> {
     let Unkept { merchant, from, to, kept_late, lost, why } = unkept;
-    let fate = match (kept_late, lost) {
-        (late, 0) => format!("{late} were kept late and are watched"),
-        (0, lost) => format!("{lost} are not watched: compare with the shop's orders and submit them again"),
-        (late, lost) => {
-            format!(
-                "{late} were kept late, {lost} are not watched: compare with the shop's orders and submit them again"
-            )
-        }
-    };
+    let advice = if *lost > 0 { ", compare with the shop's orders and submit them again" } else { "" };
+    let fate = format!("kept late and watched: {kept_late}; not watched: {lost}{advice}");
     let summary = format!("requests of {merchant} passed unrecorded from {from} to {to} ({why}): {fate}");
     alerts::news(draft, turn.policy, Topic::Unkept, Some(merchant), summary, turn.now)
 }
