@@ -197,9 +197,12 @@ mod tests {
         Ok((content, own, body.is_done()))
     }
 
+    /// Framing and bytes; content, how many bytes are the body's, and whether it ended.
+    type Case = (Framing, &'static [u8], &'static [u8], usize, bool);
+
     #[test]
     fn bodies_end_where_their_framing_says_in_pieces_of_any_size() {
-        let table: [(Framing, &[u8], &[u8], usize, bool); 8] = [
+        let table: [Case; 8] = [
             (Framing::None, b"GET /", b"", 0, true),
             (Framing::Length(0), b"GET /", b"", 0, true),
             (Framing::Length(3), b"abcGET", b"abc", 3, true),

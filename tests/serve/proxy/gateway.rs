@@ -93,9 +93,8 @@ fn play(listener: &TcpListener, tls: Option<Arc<ServerConfig>>, script: &Receive
         // A connection that closes before its first byte carried nothing.
         let mut stream = loop {
             let mut stream = open.take().unwrap_or_else(|| accept(listener, tls.as_ref()));
-            match stream.read(&mut heard[..1]) {
-                Ok(1) => break stream,
-                Ok(_) | Err(_) => {}
+            if let Ok(1) = stream.read(&mut heard[..1]) {
+                break stream;
             }
         };
         let mut whole = 1;

@@ -137,3 +137,55 @@ fn the_coding_of_an_answer_is_named() {
         assert_eq!(head.encoding, encoding, "{line}");
     }
 }
+
+/// The framing headers as the most careless reader finds them: lines end at any line feed, names end at any colon
+/// and may have blanks around them, folded lines are lines.
+fn carelessly(head: &[u8]) -> Vec<(String, String)> {
+    let lines = head.split(|b| *b == b'\n' || *b == b'\r').skip(1);
+    let pairs = lines.filter_map(|line| {
+        let text = String::from_utf8_lossy(line).to_ascii_lowercase();
+        let (name, value) = text.split_once(':')?;
+        Some((name.trim().to_owned(), value.trim().to_owned()))
+    });
+    pairs.filter(|(name, _)| name == "content-length" || name == "transfer-encoding").collect()
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_head_that_is_accepted_has_one_framing_for_every_reader(
+        lines in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "Content-Length: 3", "content-length:3", "Content-Length : 3", "Content-Length: 4", "Content-Length: 3,3",
+                "Transfer-Encoding: chunked", "transfer-encoding:\tchunked", "Transfer-Encoding: identity", "X: y", " folded",
+                "\tContent-Length: 9", "Host: a", "Host: b", "", "X", ": z", "Transfer-Encoding\0: chunked",
+            ]),
+            0..7,
+        ),
+        ends in proptest::collection::vec(proptest::sample::select(vec!["\r\n", "\r\n", "\r\n", "\n", "\r", "\r\r\n"]), 7),
+        cut in 0usize..200,
+    ) {
+        let mut text = String::from("POST / HTTP/1.1\r\n");
+        for (line, end) in lines.iter().zip(&ends) {
+            text.push_str(line);
+            text.push_str(end);
+        }
+        text.push_str("\r\n\r\n");
+        let bytes = text.as_bytes();
+        let read = request(bytes);
+        if let Ok(Some(head)) = &read {
+            let found = carelessly(&bytes[..head.bytes]);
+            let expected = match head.framing {
+                Framing::None => vec![],
+                Framing::Length(n) => vec![("content-length".to_owned(), n.to_string())],
+                Framing::Chunked => vec![("transfer-encoding".to_owned(), "chunked".to_owned())],
+                Framing::UntilClose => unreachable!("a request never ends with its connection"),
+            };
+            proptest::prop_assert_eq!(found, expected, "{:?}", text);
+            proptest::prop_assert!(bytes[..head.bytes].ends_with(b"\r\n\r\n"));
+        }
+        // What a piece of it says, the whole does not take back.
+        if let Ok(Some(early)) = request(&bytes[..cut.min(bytes.len())]) {
+            proptest::prop_assert_eq!(Ok(Some(early)), read);
+        }
+    }
+}
