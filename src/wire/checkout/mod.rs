@@ -18,6 +18,7 @@ pub mod list;
 pub mod operations;
 pub mod reply;
 pub mod request;
+pub mod init;
 
 pub use confirm::{Reading, Unreadable, decode, is_confirmation};
 pub use reply::{ReplyForm, reply_nok, reply_ok};
