@@ -9,7 +9,7 @@ use tracing::debug;
 
 use super::body::Body;
 use super::buffer::Wiped;
-use super::head::{self, AnswerHead, Encoding, RequestHead};
+use super::head::{self, AnswerHead, Encoding, Framing, RequestHead};
 use super::reply::Reply;
 use super::side::{Sender, Side, Silence};
 use super::{BODY_MAX_BYTES, Way};
@@ -20,14 +20,24 @@ use crate::shell::config::proxy::Times;
 pub enum Passed {
     /// All of it.
     Whole { head: AnswerHead, copy: Copy, persists: bool },
-    /// Its head passed, its body did not come whole: the shop's connection is closed as the gateway's was.
-    Cut,
+    /// Its head passed, its body did not come whole.
+    Cut { framing: Framing },
     /// The gateway closed the connection without an answer.
     Broken,
     /// What came can't be passed on.
     Unreadable(String),
     /// Nothing came.
     Silent,
+}
+
+/// What follows an answer on the shop's connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum After {
+    /// Another request may.
+    Goes,
+    Closes,
+    /// It is reset, so that nobody takes its end for an end.
+    Breaks,
 }
 
 impl Passed {
@@ -41,16 +51,20 @@ impl Passed {
                     None => ResponseWhat::AnsweredUnread { http_status },
                 }
             }
-            Passed::Cut | Passed::Broken | Passed::Unreadable(_) | Passed::Silent => ResponseWhat::OutcomeUnknown,
+            Passed::Cut { .. } | Passed::Broken | Passed::Unreadable(_) | Passed::Silent => {
+                ResponseWhat::OutcomeUnknown
+            }
         }
     }
 
-    /// Whether another request may follow; what is left to tell the shop.
-    pub fn finished(&self, request: &RequestHead, way: &Way) -> Result<bool, Reply> {
+    /// What follows on the shop's connection; or what is left to tell the shop.
+    pub fn finished(&self, request: &RequestHead, way: &Way) -> Result<After, Reply> {
         match self {
-            Passed::Whole { persists, .. } => Ok(*persists && request.persists && !way.stop.is_cancelled()),
-            // The shop must not take what came for the whole.
-            Passed::Cut => Ok(false),
+            Passed::Whole { persists: true, .. } if request.persists && !way.stop.is_cancelled() => Ok(After::Goes),
+            Passed::Whole { .. } => Ok(After::Closes),
+            // Its end would look like the answer's: the shop must not take what came for the whole.
+            Passed::Cut { framing: Framing::UntilClose } => Ok(After::Breaks),
+            Passed::Cut { .. } => Ok(After::Closes),
             Passed::Broken => Err(Reply::OutcomeUnknown("the gateway closed the connection without an answer".into())),
             Passed::Unreadable(why) => Err(Reply::OutcomeUnknown(why.clone())),
             Passed::Silent => Err(Reply::Silent(way.times.answer.as_millis())),
@@ -99,7 +113,7 @@ pub async fn pass(
         inbox.consume(own);
         at = 0;
         if taken.is_err() || (!is_shop_there && room.is_none()) {
-            return Passed::Cut;
+            return Passed::Cut { framing: head.framing };
         }
         if body.is_done() {
             break;
@@ -107,7 +121,7 @@ pub async fn pass(
         match gateway.reader.fill_within(times.answer).await {
             Ok(()) => {}
             Err(Silence::Closed) if body.is_whole_at_close() => break,
-            Err(_) => return Passed::Cut,
+            Err(_) => return Passed::Cut { framing: head.framing },
         }
     }
     if !is_shop_there {

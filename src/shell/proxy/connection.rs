@@ -1,14 +1,17 @@
 //! One connection of the shop: its requests one after the other, each kept, passed, answered and told.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_linger;
+use tokio::net::TcpStream;
 use tokio::pin;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
-use super::answer::{self, Passed};
+use super::answer::{self, After, Passed};
 use super::body::Body;
 use super::buffer::Wiped;
 use super::head::{self, Framing, HEAD_MAX_BYTES, RequestHead};
@@ -32,17 +35,26 @@ const LINGER: Duration = Duration::from_millis(500);
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Serves until one of the two ends closes, or `stop` finds the connection idle.
-pub async fn serve(shop: Side, way: Arc<Way>) {
-    let mut connection = Connection { shop, gateway: None, way };
+pub async fn serve(shop: TcpStream, way: Arc<Way>) {
+    // A second hold on the socket, to break it with; it is let go together with the first.
+    let socket = shop.as_fd().try_clone_to_owned().ok();
+    let mut connection = Connection { shop: Side::new(Box::new(shop)), gateway: None, way };
     loop {
-        let persists = match connection.next().await {
+        let after = match connection.next().await {
             Ok(None) => return,
             Ok(Some(head)) => connection.pass(&head).await,
             Err(reply) => Err(reply),
         };
-        match persists {
-            Ok(true) => {}
-            Ok(false) => return connection.shop.sender.finish(REPLY_DEADLINE).await,
+        match after {
+            Ok(After::Goes) => {}
+            Ok(After::Closes) => return connection.shop.sender.finish(REPLY_DEADLINE).await,
+            Ok(After::Breaks) => {
+                if let Some(socket) = &socket {
+                    // Where it can't be set the connection just closes.
+                    let _ = set_socket_linger(socket, Some(Duration::ZERO));
+                }
+                return;
+            }
             Err(reply) => return connection.say(&reply).await,
         }
     }
@@ -98,8 +110,8 @@ impl Connection {
         }
     }
 
-    /// Passes one request and its answer. Returns whether another one may follow.
-    async fn pass(&mut self, head: &RequestHead) -> Result<bool, Reply> {
+    /// Passes one request and its answer.
+    async fn pass(&mut self, head: &RequestHead) -> Result<After, Reply> {
         let way = self.way.clone();
         let accounts = &way.recorder.writer.engine.policy.accounts;
         let account = accounts.get(&way.merchant).filter(|account| {
@@ -119,13 +131,13 @@ impl Connection {
                 };
                 self.connect().await.map_err(|why| Reply::NotSent(why.to_string()))?;
                 let is_sent = self.send(head, asked).await;
-                let persists = self.answer(head, false).await.finished(head, &way)?;
-                Ok(persists && is_sent)
+                let after = self.answer(head, false).await.finished(head, &way)?;
+                Ok(if is_sent || after == After::Breaks { after } else { After::Closes })
             }
         }
     }
 
-    async fn pass_recorded(&mut self, head: &RequestHead, account: &Account) -> Result<bool, Reply> {
+    async fn pass_recorded(&mut self, head: &RequestHead, account: &Account) -> Result<After, Reply> {
         let way = self.way.clone();
         let mut collected = self.collect(head).await?;
         let planned = match collected.too_much.take() {
@@ -150,6 +162,13 @@ impl Connection {
         // The connection is made meanwhile; nothing of the request is sent on it before the commit.
         let (kept, connected) = tokio::join!(keeping, self.connect());
         let keeps: &[Keep] = planned.as_deref().unwrap_or_default();
+        let asked_for = plan::asked_for(keeps);
+        if let Err(why) = connected {
+            if kept.is_ok() {
+                way.recorder.answered(asked_for, ResponseWhat::NotSent).await;
+            }
+            return Err(Reply::NotSent(why.to_string()));
+        }
         if let Err(why) = kept {
             match way.when_not_kept {
                 WhenNotKept::FailClosed if why == NotKept::TooLong => return Err(Reply::TooLong),
@@ -157,21 +176,19 @@ impl Connection {
                 WhenNotKept::FailOpen => way.recorder.passes_unkept(&way.merchant, keeps, &why),
             }
         }
-        let asked_for = plan::asked_for(keeps);
-        if let Err(why) = connected {
-            way.recorder.answered(asked_for, ResponseWhat::NotSent).await;
-            return Err(Reply::NotSent(why.to_string()));
-        }
         let is_sent = self.send(head, collected).await;
         let passed = self.answer(head, !asked_for.is_empty()).await;
         let what = passed.evidence();
-        let persists = passed.finished(head, &way);
-        if let Err(reply) = &persists {
+        let after = passed.finished(head, &way);
+        if let Err(reply) = &after {
             // The shop hears of it before it is journaled, as it would of an answer.
             self.say(reply).await;
         }
         way.recorder.answered(asked_for, what).await;
-        Ok(persists.unwrap_or(false) && is_sent)
+        Ok(match after {
+            Ok(after) if is_sent || after == After::Breaks => after,
+            Ok(_) | Err(_) => After::Closes,
+        })
     }
 
     /// Reads a body whole, as long as it is not too long to be kept.

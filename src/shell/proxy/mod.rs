@@ -41,7 +41,6 @@ use super::writer::Writer;
 use crate::words::id::MerchantName;
 use late::Late;
 use recorder::Recorder;
-use side::Side;
 use upstream::Upstream;
 
 /// Longest body of a request, and longest copy of an answer, in bytes.
@@ -141,7 +140,7 @@ async fn accept(listener: TcpListener, connections_max: usize, way: Arc<Way>, tr
         let _ = stream.set_nodelay(true);
         let way = way.clone();
         tracker.spawn(async move {
-            connection::serve(Side::new(Box::new(stream)), way).await;
+            connection::serve(stream, way).await;
             drop(place);
         });
     }

@@ -2,6 +2,7 @@
 
 mod canaries;
 mod gateway;
+mod story;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -267,6 +268,27 @@ fn a_request_in_flight_when_the_daemon_is_killed_is_in_the_books_and_looked_up()
     assert_eq!((status, payment["state"].as_str()), (200, Some("open")));
     assert!(payment["next_look_at"].is_string(), "{payment}");
     assert_eq!(listeners(&desk.shop).len(), 3, "and it listens again");
+    assert_eq!(daemon.stop(), Some(0));
+    assert_eq!(desk.shop.run(&["check"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_kill_between_the_commit_and_the_first_byte_leaves_a_payment_that_is_looked_up() {
+    // A gateway whose TLS never answers: the commit is done, and nothing can be sent.
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let authority = format!("localhost:{}", deaf.local_addr().expect("an address").port());
+    let desk = Desk::at(Shop::new(), Gateway::new(), &format!("https://{authority}"), &authority, "");
+    let body = xml("r-between", "");
+    let request =
+        format!("POST /engine/rest/payments/ HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let mut stream = desk.connect(To::Payments);
+    stream.write_all(request.as_bytes()).expect("sent");
+    until("it is durable", || desk.shop.ask("GET", "/v1/payments/shop-eu/r-between", "").0 == 200);
+    desk.daemon.kill();
+    let daemon = desk.shop.start();
+    let (status, payment) = desk.shop.ask("GET", "/v1/payments/shop-eu/r-between", "");
+    assert_eq!((status, payment["state"].as_str()), (200, Some("open")));
+    assert!(payment["next_look_at"].is_string(), "{payment}");
     assert_eq!(daemon.stop(), Some(0));
     assert_eq!(desk.shop.run(&["check"]).status.code(), Some(0));
 }

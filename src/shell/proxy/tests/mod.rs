@@ -247,6 +247,24 @@ async fn every_way_an_answer_fails_to_come_leaves_the_outcome_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_would_end_with_its_connection_and_broke_is_broken_for_the_shop_too() {
+    let desk = desk(WhenNotKept::FailOpen).await;
+    let mut shop = TcpStream::connect(desk.proxy).await.expect("connected");
+    shop.write_all(debit("r-1", "1.00").as_bytes()).await.expect("sent");
+    let (mut stream, _) = desk.hear().await;
+    let part = "HTTP/1.1 201 Created\r\n\r\n<payment>";
+    stream.write_all(part.as_bytes()).await.expect("sent");
+    let mut heard = vec![0; part.len()];
+    shop.read_exact(&mut heard).await.expect("what came passes");
+    assert_eq!(heard, part.as_bytes());
+    stream.set_zero_linger().expect("set");
+    drop(stream);
+    let end = shop.read(&mut [0]).await.map_err(|error| error.kind());
+    assert_eq!(end, Err(std::io::ErrorKind::ConnectionReset), "an end by the book would look like the whole answer");
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_can_not_be_reached_was_sent_nothing() {
     let mut desk = desk(WhenNotKept::FailOpen).await;
     // A port that nobody listens on any more.
