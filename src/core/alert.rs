@@ -34,6 +34,8 @@ pub enum Topic {
     Import,
     /// The shop's own listener does not take what is passed on to it.
     Relay,
+    /// The recording proxy passed requests that were not kept.
+    Unkept,
 }
 
 impl Topic {
@@ -49,6 +51,7 @@ impl Topic {
             Topic::Clock => "clock",
             Topic::Import => "import",
             Topic::Relay => "relay",
+            Topic::Unkept => "unkept",
         }
     }
 }

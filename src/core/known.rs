@@ -185,6 +185,7 @@ pub fn supersede(known: &mut [Known], method: Option<&str>) {
                 (_, Some("confirmation")) if state == Some("SUCCESS") => lists_payment || is_decided,
                 (_, Some("confirmation")) => lists_payment || details_spoke || (confirmed && state == Some("PENDING")),
                 (Meaning::Pending | Meaning::Step, Some(kind)) if kind != "order" => ended_by_another(known, k),
+                (Meaning::Silence, _) if k.transaction.is_refused_repeat() => was_submitted_before(known, k),
                 (meaning, _) if is_wallet && meaning.is_income() => is_second_leg(known, k),
                 _ => false,
             }
@@ -225,6 +226,11 @@ fn ended_by_another(known: &[Known], step: &Known) -> bool {
             || (family(&step.transaction).is_some() && family(&k.transaction) == family(&step.transaction))
             || (shares_request(k, step) && !was_tried_before(k, step))
     })
+}
+
+/// The earlier submit that a refused repeat speaks of: once it is known, it alone decides.
+fn was_submitted_before(known: &[Known], repeat: &Known) -> bool {
+    known.iter().any(|k| !k.transaction.is_refused_repeat() && shares_request(k, repeat))
 }
 
 fn shares_request(a: &Known, b: &Known) -> bool {

@@ -20,7 +20,7 @@ pub enum Meaning {
     Step,
     /// The gateway has not decided.
     Pending,
-    /// `failed` only because a provider was silent: no outcome at all.
+    /// `failed` only because a provider was silent, or because the request-id was used before: no outcome at all.
     Silence,
     /// The gateway decided against it.
     Failed,
@@ -163,7 +163,8 @@ fn of_failure(transaction: &Transaction) -> Meaning {
     if crate::planted::is("silence-is-failure") {
         return Meaning::Failed;
     }
-    if classes().any(Class::is_provider_silence) {
+    // A duplicate request-id (400.1018) refuses the repeat and says that an earlier submit arrived.
+    if classes().any(Class::is_provider_silence) || transaction.is_refused_repeat() {
         Meaning::Silence
     } else if classes().any(|c| c == Class::ConsumerCancelled) {
         Meaning::CalledOff

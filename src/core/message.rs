@@ -150,6 +150,15 @@ impl Status {
     }
 }
 
+impl Transaction {
+    /// Refused because its request-id was used before (400.1018): it says that an earlier submit arrived, and
+    /// nothing about what became of that.
+    pub fn is_refused_repeat(&self) -> bool {
+        self.transaction_state.as_deref() == Some("failed")
+            && self.statuses.iter().any(|s| s.class() == Some(Class::DuplicateRequest))
+    }
+}
+
 /// Marks of a recurring payment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Periodic {

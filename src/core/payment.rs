@@ -40,6 +40,9 @@ pub struct Payment {
     /// Transaction-ids and their merchant accounts, as the shop's own responses named them.
     #[serde(default)]
     pub hinted: Vec<Hinted>,
+    /// The merchant account the request itself named, where the proxy saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_to: Option<String>,
     pub gateway_order_number: Option<GatewayOrderNumber>,
     /// `checkout`: further gateway order numbers that verified messages named under the same own id.
     #[serde(default)]
@@ -99,6 +102,7 @@ impl Payment {
             reason: String::new(),
             known: Vec::new(),
             hinted: Vec::new(),
+            sent_to: None,
             gateway_order_number: None,
             second_orders: Vec::new(),
             method: None,
@@ -144,9 +148,11 @@ impl Payment {
         self.discrepancies.iter().filter(|d| d.resolved_at.is_none())
     }
 
-    /// The merchant account the payment lives in, as far as messages have told.
+    /// The merchant account the payment lives in, as far as messages, or else its request, have told.
     pub fn merchant_account_id(&self) -> Option<&str> {
         let known = self.known.iter().rev().find_map(|k| k.transaction.merchant_account_id.as_deref());
-        known.or_else(|| self.hinted.iter().rev().find_map(|h| h.merchant_account_id.as_deref()))
+        known
+            .or_else(|| self.hinted.iter().rev().find_map(|h| h.merchant_account_id.as_deref()))
+            .or(self.sent_to.as_deref())
     }
 }

@@ -10,9 +10,9 @@ use crate::core::look::Answer;
 use crate::core::message::{Format, PaymentState, Scheme, Transaction};
 use crate::core::policy::Policy;
 use crate::core::relay::{Attempt, NotRelayed};
-use crate::core::submission::Submission;
+use crate::core::submission::{Submission, Teller};
 use crate::words::id::{GatewayOrderNumber, MerchantName, PaymentNumber, RequestId};
-use crate::words::time::{Now, SignedDuration};
+use crate::words::time::{Now, SignedDuration, Timestamp};
 
 /// One journal record with the time it was written.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -48,9 +48,11 @@ pub enum Event {
         /// An unauthenticated message had come before it.
         #[serde(default)]
         was_announced: bool,
-        /// From a list of what was submitted some time ago.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        is_imported: bool,
+        #[serde(default, skip_serializing_if = "Teller::is_shop")]
+        told_by: Teller,
+        /// The merchant account the request itself named, where the proxy saw it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent_to: Option<String>,
     },
     /// The gateway order number came later.
     Amended { number: PaymentNumber, gateway_order_number: GatewayOrderNumber },
@@ -64,6 +66,10 @@ pub enum Event {
         digest: Option<String>,
         transactions: Vec<Transaction>,
     },
+    /// The recording proxy passed an operation of the shop's on a payment that is no submission of its own.
+    Passed { number: PaymentNumber, operation: String },
+    /// The recording proxy passed requests of an account that were not kept in time.
+    Unkept(Unkept),
     /// A notification, judged.
     Notified(Box<Notified>),
     /// Messages for a payment that no longer fit its allowance went to the ring; counted here once.
@@ -115,6 +121,21 @@ pub enum ResponseOutcome {
     Unknown,
 }
 
+/// Requests that went to the gateway although nothing of them was durable: `fail-open`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Unkept {
+    pub merchant: MerchantName,
+    /// The first and the last of them.
+    pub from: Timestamp,
+    pub to: Timestamp,
+    /// Kept since, from memory: they are watched like all others.
+    pub kept_late: u64,
+    /// Nothing of them was kept: nobody looks after them.
+    pub lost: u64,
+    /// Why the last of them was not kept in time.
+    pub why: String,
+}
+
 /// A judged notification.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Notified {
@@ -148,6 +169,7 @@ impl Event {
             | Event::Amended { number, .. }
             | Event::Conflicted { number, .. }
             | Event::Responded { number, .. }
+            | Event::Passed { number, .. }
             | Event::Overflowed { number }
             | Event::Looked { number, .. }
             | Event::Asked { number }
@@ -161,6 +183,7 @@ impl Event {
             | Event::Swept { .. }
             | Event::ClockJumped { .. }
             | Event::Forged { .. }
+            | Event::Unkept(_)
             | Event::Repeated { .. }
             | Event::Resolved { .. }
             | Event::Told { .. }

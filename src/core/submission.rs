@@ -31,6 +31,25 @@ pub struct Submission {
     pub captures_due: Option<Timestamp>,
 }
 
+/// Who told us of a submission.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Teller {
+    /// The shop itself, as it submits: over HTTP, by the spool.
+    #[default]
+    Shop,
+    /// A list of what the shop submitted some time ago.
+    Import,
+    /// The recording proxy, which saw the request on its way to the gateway.
+    Proxy,
+}
+
+impl Teller {
+    pub fn is_shop(&self) -> bool {
+        *self == Teller::Shop
+    }
+}
+
 /// The basket as the shop told it: kept for follow-ups of invoice methods, never interpreted here.
 pub type Basket = Vec<BTreeMap<String, String>>;
 
@@ -43,5 +62,25 @@ impl Submission {
             (_, None) | (None, Some(_)) => true,
         };
         numbers_agree && comparable(self) == comparable(other)
+    }
+
+    /// A submission seen on its way, with what only one of the two states made equal to `first`: a request on the
+    /// wire need not say all that a shop tells, and a shop need not tell all that stands in its request.
+    pub fn seen_beside(self, first: &Submission) -> Submission {
+        fn both<T: Clone>(seen: Option<T>, first: &Option<T>) -> Option<T> {
+            first.as_ref().map(|first| seen.unwrap_or_else(|| first.clone()))
+        }
+        Submission {
+            order_number: both(self.order_number, &first.order_number),
+            transaction_type: both(self.transaction_type, &first.transaction_type),
+            payment_method: both(self.payment_method, &first.payment_method),
+            parent_transaction_id: both(self.parent_transaction_id, &first.parent_transaction_id),
+            periodic: both(self.periodic, &first.periodic),
+            basket: both(self.basket, &first.basket),
+            custom_fields: both(self.custom_fields, &first.custom_fields),
+            resolver_category: both(self.resolver_category, &first.resolver_category),
+            captures_due: both(self.captures_due, &first.captures_due),
+            ..self
+        }
     }
 }

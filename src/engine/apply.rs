@@ -8,7 +8,7 @@ use crate::core::payment::{HINTED_MAX, Hinted, Payment};
 use crate::core::policy::Policy;
 use crate::core::record::{Event, Record, ResponseOutcome};
 use crate::core::schedule::{Cause, Phase, Watch};
-use crate::core::submission::Submission;
+use crate::core::submission::{Submission, Teller};
 use crate::engine::alerts::{self, Condition, Who};
 use crate::engine::facts::link;
 use crate::engine::looked::looked;
@@ -16,7 +16,7 @@ use crate::engine::notified::notified;
 use crate::engine::order_numbers::{claim_named, told_order};
 use crate::engine::relayed::{not_relayed, relay_trouble, relayed_others};
 use crate::engine::settle::{News, Turn, settle};
-use crate::engine::{books, settle};
+use crate::engine::{books, passed, settle};
 use crate::store::{Draft, Fault, Table};
 use crate::words::id::{GatewayOrderNumber, MerchantName, PaymentNumber, TransactionId};
 use crate::words::time::{Now, SignedDuration, Timestamp, days, hours, later};
@@ -34,16 +34,24 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
     }
     match &record.event {
         Event::Policy { .. } => Ok(()),
-        Event::Submitted { number, submission, was_announced, is_imported } => {
-            submitted(draft, turn, *number, submission, *was_announced, *is_imported)
+        Event::Submitted { number, submission, was_announced, told_by, sent_to } => {
+            submitted(draft, turn, *number, submission, *was_announced, (*told_by, sent_to.as_deref()))
         }
         Event::Amended { number, gateway_order_number } => amended(draft, turn, *number, gateway_order_number),
         Event::Conflicted { number, field, offered } => change(draft, turn, *number, |_| {
             News::Event(Code::SubmissionConflict, format!("submitted again with another {field}: {offered}"), None)
         }),
-        Event::Responded { number, outcome, transactions, .. } => {
-            responded(draft, turn, *number, *outcome, transactions)
+        Event::Responded { number, outcome, http_status, transactions, .. } => {
+            // A gateway in trouble may have done what it was asked, or not.
+            let is_no_answer = transactions.is_empty() && http_status.is_some_and(|status| status >= 500);
+            let outcome = if is_no_answer { ResponseOutcome::Unknown } else { *outcome };
+            responded(draft, turn, *number, outcome, transactions)
         }
+        Event::Passed { number, operation } => change(draft, turn, *number, |payment| {
+            passed::operated(payment, operation, now);
+            News::None
+        }),
+        Event::Unkept(unkept) => passed::unkept(draft, turn, unkept),
         Event::Notified(news) => notified(draft, turn, news),
         Event::Overflowed { number } => change(draft, turn, *number, |payment| {
             payment.unverified = payment.unverified.saturating_add(1);
@@ -118,7 +126,7 @@ fn submitted(
     number: PaymentNumber,
     submission: &Submission,
     was_announced: bool,
-    is_imported: bool,
+    (told_by, sent_to): (Teller, Option<&str>),
 ) -> Result<(), Fault> {
     let now = turn.now;
     let since = since(submission, now);
@@ -132,12 +140,13 @@ fn submitted(
         payment.watch = Watch::new(since, now.steady);
         settle::clear_orphan(draft, turn, &mut payment)?;
     }
-    payment.is_imported = is_imported;
+    payment.is_imported = told_by == Teller::Import;
     payment.method = submission.payment_method.clone().or(payment.method);
     if let Some(gateway) = &submission.gateway_order_number {
         told_order(&mut payment, gateway);
     }
     payment.submission = Some(submission.clone());
+    payment.sent_to = sent_to.map(str::to_owned);
     claim_named(draft, turn, &mut payment)?;
     if was_announced {
         payment.watch.look_soon(
@@ -198,9 +207,14 @@ fn responded(
             payment.method = transaction.payment_methods.first().cloned();
         }
     }
+    passed::earlier_submit(&mut payment, transactions, Cause::UnprovenHint, turn.now);
     if outcome == ResponseOutcome::Unknown {
         let at = later(turn.now.steady, SignedDuration::from_secs(60));
-        payment.watch.look_soon(at, "the shop's request got no answer: its outcome is unknown", Cause::UnprovenHint);
+        payment.watch.look_soon(
+            at,
+            "the shop's request got no answer that says what became of it",
+            Cause::UnprovenHint,
+        );
     }
     settle(draft, turn, payment, News::None)
 }

@@ -8,6 +8,7 @@ use crate::core::message::{Format, Transaction};
 use crate::core::payment::Payment;
 use crate::core::record::{Event, Notified, Record, ResponseOutcome, Weight};
 use crate::core::relay::Attempt;
+use crate::core::submission::Teller;
 use crate::engine::views::EVIDENCE_MAX;
 use crate::engine::{Engine, books, views};
 use crate::store::{Fault, View};
@@ -67,15 +68,19 @@ impl Engine {
 /// One record in words, and the rule it fell under.
 fn sentence(record: &Record) -> (String, &'static str) {
     match &record.event {
-        Event::Submitted { submission, was_announced, is_imported, .. } => {
+        Event::Submitted { submission, was_announced, told_by, .. } => {
             let kind = submission.transaction_type.as_deref().unwrap_or("payment");
             let order = submission.order_number.as_ref().map(|o| format!(" for order {o}")).unwrap_or_default();
             let method = submission.payment_method.as_ref().map(|m| format!(" by {m}")).unwrap_or_default();
             let at = submission.submitted_at.map(|at| format!(" at {at}")).unwrap_or_default();
-            let list = if *is_imported { format!("{at}, as an imported list says") } else { String::new() };
             let early = if *was_announced { "; an unauthenticated message had come before" } else { "" };
+            let how = match told_by {
+                Teller::Shop => String::new(),
+                Teller::Proxy => "; the proxy saw it on its way".to_owned(),
+                Teller::Import => format!("{at}, as an imported list says"),
+            };
             (
-                format!("the shop submitted {kind} of {}{order}{method}{early}{list}", submission.amount),
+                format!("the shop submitted {kind} of {}{order}{method}{how}{early}", submission.amount),
                 "a submission is watched until it is settled",
             )
         }
@@ -88,14 +93,23 @@ fn sentence(record: &Record) -> (String, &'static str) {
         ),
         Event::Responded { outcome, http_status, transactions, .. } => {
             let what = match outcome {
-                ResponseOutcome::NotSent => "the shop says it never sent the request".to_owned(),
+                ResponseOutcome::NotSent => "the request was never sent to the gateway".to_owned(),
                 ResponseOutcome::Unknown => "the shop's request got no answer".to_owned(),
                 ResponseOutcome::Answered => {
                     let status = http_status.map(|s| format!(" (HTTP {s})")).unwrap_or_default();
                     format!("the gateway answered the shop{status}: {}", all_in_words(transactions))
                 }
             };
+            if transactions.iter().any(Transaction::is_refused_repeat) {
+                return (
+                    what,
+                    "a request-id that was used before says that an earlier submit arrived: it is asked about",
+                );
+            }
             (what, "responses are unsigned: a hint with ids, nothing is booked from them")
+        }
+        Event::Passed { operation, .. } => {
+            (format!("the shop sent {operation} through the proxy"), "what came of it is asked soon")
         }
         Event::Notified(notified) => (notification(notified), rule_of(notified.weight)),
         Event::Overflowed { .. } => {
@@ -125,6 +139,7 @@ fn sentence(record: &Record) -> (String, &'static str) {
         | Event::Swept { .. }
         | Event::ClockJumped { .. }
         | Event::Forged { .. }
+        | Event::Unkept(_)
         | Event::Repeated { .. }
         | Event::Resolved { .. }
         | Event::Told { .. }

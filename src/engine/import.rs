@@ -7,8 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::core::record::Event;
-use crate::core::submission::Submission;
-use crate::engine::intake::Origin;
+use crate::core::submission::{Submission, Teller};
 use crate::engine::{Engine, Refusal, Submitted, books};
 use crate::store::{Draft, Fault, Table, View};
 use crate::words::time::{Now, Timestamp};
@@ -148,7 +147,7 @@ impl Engine {
         for Row { line, read } in rows {
             progress.offset += 1;
             let outcome = match read {
-                Ok(submission) => self.submit_from(draft, *submission, Origin::Import, now)?,
+                Ok(submission) => self.submit_by(draft, *submission, Teller::Import, None, now)?,
                 Err(why) => Submitted::Refused(why),
             };
             match outcome {

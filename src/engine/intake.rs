@@ -3,9 +3,9 @@
 use crate::core::account::Contract;
 use crate::core::message::{Dialect, Transaction};
 use crate::core::record::{Event, ResponseOutcome};
-use crate::core::submission::Submission;
+use crate::core::submission::{Submission, Teller};
 pub use crate::engine::digest::digest;
-use crate::engine::{Engine, Refusal, Responded, ResponseSeen, ResponseWhat, Submitted, books};
+use crate::engine::{Engine, Refusal, Responded, ResponseSeen, ResponseWhat, Seen, Submitted, books};
 use crate::store::{Draft, Fault, Table};
 use crate::wire;
 use crate::words::id::PaymentNumber;
@@ -63,29 +63,26 @@ fn without_custom_values(mut submission: Submission) -> Submission {
     submission
 }
 
-/// Where a submission comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Origin {
-    /// The shop, as it submits.
-    Shop,
-    /// A list of what the shop submitted some time ago.
-    Import,
-}
-
 impl Engine {
     /// Keeps a submission. Once the draft is committed, the payment is never forgotten.
     pub fn submit(&self, draft: &mut Draft, submission: Submission, now: Now) -> Result<Submitted, Fault> {
-        self.submit_from(draft, submission, Origin::Shop, now)
+        self.submit_by(draft, submission, Teller::Shop, None, now)
     }
 
-    pub(super) fn submit_from(
+    /// Keeps a submission the recording proxy saw. Beside one that the shop told, only what both state is compared.
+    pub fn submit_seen(&self, draft: &mut Draft, seen: Seen, now: Now) -> Result<Submitted, Fault> {
+        self.submit_by(draft, seen.submission, Teller::Proxy, seen.sent_to, now)
+    }
+
+    pub(super) fn submit_by(
         &self,
         draft: &mut Draft,
         submission: Submission,
-        origin: Origin,
+        told_by: Teller,
+        sent_to: Option<String>,
         now: Now,
     ) -> Result<Submitted, Fault> {
-        let submission = without_custom_values(submission);
+        let mut submission = without_custom_values(submission);
         if let Err(refusal) = self.acceptable(&submission) {
             return Ok(Submitted::Refused(refusal));
         }
@@ -95,6 +92,11 @@ impl Engine {
             Some(number) => Some(books::payment_at(draft, number)?),
             None => None,
         };
+        if told_by == Teller::Proxy
+            && let Some(first) = kept.as_ref().and_then(|payment| payment.submission.as_ref())
+        {
+            submission = submission.seen_beside(first);
+        }
         if let Some(gateway) = &submission.gateway_order_number
             && let Some(owner) = books::by_gateway_order(draft, &merchant, gateway.as_str())?
             && Some(owner) != found
@@ -123,16 +125,16 @@ impl Engine {
                     let what = format!("submitted again with another {field}: {offered}");
                     let is_known = payment.discrepancies.iter().any(|d| d.what == what);
                     // Of an import it is told in one line with the others.
-                    if !is_known && origin == Origin::Shop {
+                    if !is_known && told_by != Teller::Import {
                         self.record(draft, Event::Conflicted { number, field: field.to_owned(), offered }, now)?;
                     }
                     Ok(Submitted::Conflict { number, field })
                 }
-                None => self.keep(draft, payment.number, submission, origin, now),
+                None => self.keep(draft, payment.number, submission, (told_by, sent_to), now),
             },
             None => {
                 let number = PaymentNumber(books::next_number(draft, Table::Payments)?);
-                self.keep(draft, number, submission, origin, now)
+                self.keep(draft, number, submission, (told_by, sent_to), now)
             }
         }
     }
@@ -142,12 +144,12 @@ impl Engine {
         draft: &mut Draft,
         number: PaymentNumber,
         submission: Submission,
-        origin: Origin,
+        (told_by, sent_to): (Teller, Option<String>),
         now: Now,
     ) -> Result<Submitted, Fault> {
         let was_announced = self.was_announced(draft, &submission)?;
-        let (submission, is_imported) = (Box::new(submission), origin == Origin::Import);
-        self.record(draft, Event::Submitted { number, submission, was_announced, is_imported }, now)?;
+        let submission = Box::new(submission);
+        self.record(draft, Event::Submitted { number, submission, was_announced, told_by, sent_to }, now)?;
         Ok(Submitted::Created { number })
     }
 
@@ -205,15 +207,16 @@ impl Engine {
         let (outcome, http_status, digest, transactions) = match &response.what {
             ResponseWhat::NotSent => (ResponseOutcome::NotSent, None, None, Vec::new()),
             ResponseWhat::OutcomeUnknown => (ResponseOutcome::Unknown, None, None, Vec::new()),
+            ResponseWhat::AnsweredUnread { http_status } => {
+                (ResponseOutcome::Answered, Some(*http_status), None, Vec::new())
+            }
             ResponseWhat::Answered { http_status, body } => {
                 let transactions = match account.dialect() {
                     // An unreadable response says nothing; its digest is kept all the same.
-                    Dialect::Wpg => {
-                        wire::wpg::decode(body.as_bytes(), None).map(|m| m.transactions).unwrap_or_default()
-                    }
+                    Dialect::Wpg => wire::wpg::decode(body, None).map(|m| m.transactions).unwrap_or_default(),
                     Dialect::Checkout => Vec::new(),
                 };
-                (ResponseOutcome::Answered, Some(*http_status), Some(self::digest(body.as_bytes())), transactions)
+                (ResponseOutcome::Answered, Some(*http_status), Some(self::digest(body)), transactions)
             }
         };
         let transactions = transactions.into_iter().take(TRANSACTIONS_MAX).map(allow_listed).collect();

@@ -9,6 +9,7 @@ mod alerts;
 mod settle;
 mod facts;
 mod order_numbers;
+mod passed;
 mod notified;
 mod relayed;
 mod looked;
@@ -30,6 +31,7 @@ mod tests;
 
 use crate::core::policy::Policy;
 use crate::core::record::{Event, Record};
+use crate::core::submission::Submission;
 use crate::store::{Draft, Fault};
 use crate::wire::Keys;
 use crate::words::id::{MerchantName, PaymentNumber, RequestId};
@@ -65,6 +67,14 @@ pub struct Refusal {
     pub hint: Option<String>,
 }
 
+/// A submission as the recording proxy saw it on its way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seen {
+    pub submission: Submission,
+    /// `wpg`: the merchant account id the request names. An account may have several, and is asked under the right one.
+    pub sent_to: Option<String>,
+}
+
 /// What the gateway answered the shop when it submitted, told by the shop or seen by the proxy.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ResponseSeen {
@@ -76,7 +86,9 @@ pub struct ResponseSeen {
 #[derive(Clone, PartialEq, Debug)]
 pub enum ResponseWhat {
     /// An HTTP answer came.
-    Answered { http_status: u16, body: String },
+    Answered { http_status: u16, body: Vec<u8> },
+    /// An HTTP answer came whose body was too long, or coded in a way, to be read.
+    AnsweredUnread { http_status: u16 },
     /// The shop says it never sent the request.
     NotSent,
     /// The request went out and no answer came back.
@@ -118,6 +130,7 @@ pub struct Judged {
 }
 
 pub use crate::core::alert::Sink;
+pub use crate::engine::passed::{Operation, Target};
 
 /// One thing to send: a row first, an action second; at least once, with a stable id.
 #[derive(Clone, PartialEq, Debug)]

@@ -10,7 +10,7 @@ use crate::engine::digest::gist;
 use crate::engine::facts::join_fact;
 use crate::engine::order_numbers::bind;
 use crate::engine::settle::{News, Turn, settle};
-use crate::engine::{alerts, books};
+use crate::engine::{alerts, books, passed};
 use crate::store::{Draft, Fault};
 use crate::words::time::{Now, later};
 
@@ -70,6 +70,10 @@ pub(super) fn notified(draft: &mut Draft, turn: Turn, notified: &Notified) -> Re
             }
             payment.digests.push(gist);
         }
+    }
+    if notified.weight != Weight::Refuted {
+        let cause = if digest_vouches { Cause::SignedHint } else { Cause::UnprovenHint };
+        passed::earlier_submit(&mut payment, &notified.transactions, cause, now);
     }
     if notified.weight == Weight::Refuted {
         let summary = format!("messages for payments of {} fail their signature check", notified.merchant);

@@ -20,6 +20,7 @@ use crate::words::time::{SignedDuration, Timestamp, days, hours, later, minutes}
 mod doubts;
 mod imports;
 mod relays;
+mod passed;
 
 const MAID: &str = "11111111-2222-3333-4444-555555555555";
 const SECRET: &str = "a secret of the tests, and of nothing else";

@@ -35,7 +35,7 @@ use super::retriever::Retriever;
 use super::spool::Spool;
 use super::webhook::Sender;
 use super::writer::{self, State, Writer};
-use super::{exit, notifier, public, scan, scheduler, telemetry};
+use super::{core_dumps, exit, notifier, proxy, public, scan, scheduler, telemetry};
 use crate::engine::Engine;
 use crate::store::file::StoreFile;
 
@@ -61,6 +61,7 @@ pub struct Options {
 
 /// Runs the daemon until it is told to stop. Returns the process's exit code.
 pub fn serve(options: &Options) -> u8 {
+    core_dumps::forbid();
     let config = match config::load(&options.config, &options.flags, &Surroundings::of_this_process()) {
         Ok(config) => config,
         Err(problem) => {
@@ -97,6 +98,7 @@ struct Bound {
     public: std::net::TcpListener,
     socket: std::os::unix::net::UnixListener,
     admin_tcp: Option<std::net::TcpListener>,
+    proxies: Vec<proxy::Bound>,
 }
 
 fn bind(config: &Config) -> anyhow::Result<Bound> {
@@ -129,7 +131,8 @@ fn bind(config: &Config) -> anyhow::Result<Bound> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
     socket.set_nonblocking(true)?;
     let admin_tcp = config.listen.admin_tcp.as_ref().map(|admin| tcp(admin.address)).transpose()?;
-    Ok(Bound { public, socket, admin_tcp })
+    let proxies = proxy::bind(&config.proxies)?;
+    Ok(Bound { public, socket, admin_tcp, proxies })
 }
 
 async fn run(config: Config, file: StoreFile, ready_file: Option<&Path>) -> anyhow::Result<u8> {
@@ -141,6 +144,7 @@ async fn run(config: Config, file: StoreFile, ready_file: Option<&Path>) -> anyh
         public: bound.public.local_addr()?,
         admin_socket: config.listen.admin_socket.clone(),
         admin_tcp: bound.admin_tcp.as_ref().map(std::net::TcpListener::local_addr).transpose()?,
+        proxies: bound.proxies.iter().map(|bound| bound.address).collect(),
     };
 
     let clock = Clock::new();
@@ -229,6 +233,7 @@ impl Parts {
             let tcp = Listener::Tcp(TcpListener::from_std(tcp)?);
             self.tracker.spawn(serve(tcp, admin::router(admin, guard), admin_limits));
         }
+        proxy::start(bound.proxies, &self.writer, &self.tracker, &self.stop)?;
         let limits = Limits::new(listen.connections_max, listen.connections_per_peer_max);
         let serving = serve(
             Listener::Tcp(TcpListener::from_std(bound.public)?),
@@ -358,6 +363,8 @@ struct Addresses {
     public: SocketAddr,
     admin_socket: PathBuf,
     admin_tcp: Option<SocketAddr>,
+    /// In the order of the accounts' names, `also` behind `listen`.
+    proxies: Vec<SocketAddr>,
 }
 
 impl Addresses {
@@ -367,6 +374,7 @@ impl Addresses {
             "public": self.public,
             "admin_socket": self.admin_socket,
             "admin_tcp": self.admin_tcp,
+            "proxies": self.proxies,
             "pid": std::process::id(),
         });
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -12,7 +12,7 @@ use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::config::Gateway;
-use super::config::address::{self, Reach, reach};
+use super::config::address;
 use crate::core::account::{Account, Checkout, Contract};
 use crate::core::look::{Answer, Outcome, Query};
 use crate::wire::checkout::backend::{self, OrderNumberError};
@@ -63,14 +63,8 @@ impl Resolve for Resolver {
         let (allow_private, loopback) = (self.allow_private, self.loopback);
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> = found
-                .filter(|at| match reach(at.ip()) {
-                    Reach::Public => true,
-                    Reach::Private => allow_private,
-                    Reach::Loopback => loopback,
-                    Reach::Forbidden => false,
-                })
-                .collect();
+            let allowed: Vec<SocketAddr> =
+                found.filter(|at| address::may_reach(at.ip(), allow_private, loopback)).collect();
             if allowed.is_empty() {
                 return Err("the name has no address we may talk to".into());
             }

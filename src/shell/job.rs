@@ -3,11 +3,12 @@
 use tokio::sync::oneshot;
 
 use crate::core::look::{Answer, Look};
+use crate::core::record::Unkept;
 use crate::core::relay::Attempt;
 use crate::core::report::Report;
 use crate::core::submission::Submission;
 use crate::engine::import::{Batch, Imported};
-use crate::engine::{Engine, Incoming, Kept, Responded, ResponseSeen, Submitted};
+use crate::engine::{Engine, Incoming, Kept, Operation, Responded, ResponseSeen, Seen, Submitted};
 use crate::store::{Draft, Fault};
 use crate::words::id::{MerchantName, PaymentNumber};
 use crate::words::time::Now;
@@ -27,6 +28,21 @@ pub enum Job {
     Submit {
         submission: Box<Submission>,
         reply: Reply<Submitted>,
+    },
+    /// A submission the recording proxy saw.
+    See {
+        seen: Box<Seen>,
+        reply: Reply<Submitted>,
+    },
+    /// An operation the recording proxy passes.
+    Pass {
+        operation: Operation,
+        reply: Reply<Option<PaymentNumber>>,
+    },
+    /// Requests passed that were not kept in time.
+    Unkept {
+        unkept: Unkept,
+        reply: Reply<()>,
     },
     Respond {
         response: ResponseSeen,
@@ -114,6 +130,9 @@ impl Job {
         }
         Ok(match self {
             Job::Submit { submission, reply } => thank(reply, draft.attempt(|d| engine.submit(d, *submission, now))?),
+            Job::See { seen, reply } => thank(reply, draft.attempt(|d| engine.submit_seen(d, *seen, now))?),
+            Job::Pass { operation, reply } => thank(reply, draft.attempt(|d| engine.passed(d, &operation, now))?),
+            Job::Unkept { unkept, reply } => thank(reply, draft.attempt(|d| engine.unkept(d, &unkept, now))?),
             Job::Respond { response, reply } => thank(reply, draft.attempt(|d| engine.respond(d, response, now))?),
             Job::Receive { incoming, reply } => thank(reply, draft.attempt(|d| engine.receive(d, incoming, now))?),
             Job::Answered { look, answers, reply } => {

@@ -27,6 +27,8 @@ pub mod scan;
 pub mod spool;
 pub mod exit;
 pub mod opening;
+pub mod core_dumps;
+pub mod proxy;
 pub mod daemon;
 pub mod sandbox;
 pub mod demo;

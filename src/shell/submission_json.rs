@@ -79,7 +79,9 @@ pub fn response(body: &[u8], accounts: &Accounts) -> Result<ResponseSeen, Refusa
         Some(_) => return Err(refusal("must be an HTTP status", Some("http_status"), None)),
     };
     let what = match (outcome.as_deref(), http_status, answer) {
-        (None | Some("answered"), Some(http_status), Some(body)) => ResponseWhat::Answered { http_status, body },
+        (None | Some("answered"), Some(http_status), Some(body)) => {
+            ResponseWhat::Answered { http_status, body: body.into_bytes() }
+        }
         (None | Some("answered"), None, _) => return Err(refusal("is missing", Some("http_status"), None)),
         (None | Some("answered"), Some(_), None) => return Err(refusal("is missing", Some("body"), None)),
         (Some("not_sent"), None, None) => ResponseWhat::NotSent,

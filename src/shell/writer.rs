@@ -17,11 +17,12 @@ use super::books::{Books, Closed, Shelf};
 use super::clock::{CLOCK_KEY, Clock, Stored};
 use super::job::{Acknowledge, Down, Job, Reply};
 use crate::core::look::{Answer, Look};
+use crate::core::record::Unkept;
 use crate::core::relay::Attempt;
 use crate::core::report::Report;
 use crate::core::submission::Submission;
 use crate::engine::import::{Batch, Imported};
-use crate::engine::{Engine, Incoming, Judged, Kept, Responded, ResponseSeen, Submitted};
+use crate::engine::{Engine, Incoming, Judged, Kept, Operation, Responded, ResponseSeen, Seen, Submitted};
 use crate::store::{Draft, Fault, Table, View};
 use crate::words::id::{MerchantName, PaymentNumber};
 use crate::words::time::Now;
@@ -111,6 +112,22 @@ impl Writer {
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, Down> {
         let submission = Box::new(submission);
         self.ask(|reply| Job::Submit { submission, reply }).await
+    }
+
+    /// Keeps a submission the recording proxy saw.
+    pub async fn see(&self, seen: Seen) -> Result<Submitted, Down> {
+        let seen = Box::new(seen);
+        self.ask(|reply| Job::See { seen, reply }).await
+    }
+
+    /// Notes an operation the recording proxy passes.
+    pub async fn pass(&self, operation: Operation) -> Result<Option<PaymentNumber>, Down> {
+        self.ask(|reply| Job::Pass { operation, reply }).await
+    }
+
+    /// Journals that requests passed the proxy without being kept in time.
+    pub async fn unkept(&self, unkept: Unkept) -> Result<(), Down> {
+        self.ask(|reply| Job::Unkept { unkept, reply }).await
     }
 
     pub async fn respond(&self, response: ResponseSeen) -> Result<Responded, Down> {

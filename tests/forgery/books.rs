@@ -51,6 +51,7 @@ impl World {
             alerts: AlertPolicy::default(),
             report: ReportPolicy::default(),
             keeping: Keeping { ring_slots: 256, ..Keeping::default() },
+            relays: BTreeMap::new(),
         };
         let now = Now::both("2026-03-02T09:00:00Z".parse().expect("a time"));
         let engine = Engine { policy, keys: keys() };

@@ -6,6 +6,7 @@ mod load;
 mod night;
 mod order_numbers;
 mod relay;
+mod proxy;
 mod shop;
 
 use std::io::Write;

@@ -413,7 +413,7 @@ impl World {
                 let what = match response.http_status {
                     None if self.prng.chance(500) => ResponseWhat::OutcomeUnknown,
                     None => ResponseWhat::NotSent,
-                    Some(http_status) => ResponseWhat::Answered { http_status, body: response.body },
+                    Some(http_status) => ResponseWhat::Answered { http_status, body: response.body.into_bytes() },
                 };
                 let order = &self.orders[n];
                 let (merchant, request_id) = (order.merchant().clone(), order.request_id().clone());

@@ -50,7 +50,7 @@ pub fn acknowledgement(dir: &Path, extent: &Extent) -> anyhow::Result<Vec<Figure
 }
 
 /// In ms.
-fn timed(what: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+pub fn timed(what: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
     let since = Instant::now();
     what()?;
     Ok(since.elapsed().as_secs_f64() * 1000.0)

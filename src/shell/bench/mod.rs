@@ -11,6 +11,7 @@ mod latency;
 mod messages;
 mod mock;
 mod place;
+mod proxied;
 mod retrievals;
 mod server;
 mod wire;
@@ -32,6 +33,8 @@ pub enum Part {
     Submissions,
     /// One acknowledgement beside one fdatasync.
     Latency,
+    /// A payment through the recording proxy beside the same without it, and beside one commit.
+    Proxy,
     /// Looks at a gateway that takes 50 ms.
     Retrievals,
     /// A daemon at rest.
@@ -42,8 +45,16 @@ pub enum Part {
     Wire,
 }
 
-const PARTS: [Part; 7] =
-    [Part::Notifications, Part::Submissions, Part::Latency, Part::Retrievals, Part::Idle, Part::Large, Part::Wire];
+const PARTS: [Part; 8] = [
+    Part::Notifications,
+    Part::Submissions,
+    Part::Latency,
+    Part::Proxy,
+    Part::Retrievals,
+    Part::Idle,
+    Part::Large,
+    Part::Wire,
+];
 
 pub struct Options {
     pub only: Option<Part>,
@@ -103,6 +114,7 @@ fn measure(options: &Options) -> anyhow::Result<bool> {
             Part::Notifications => intake::notifications(&dir, &extent),
             Part::Submissions => intake::submissions(&dir, &extent),
             Part::Latency => latency::acknowledgement(&dir, &extent),
+            Part::Proxy => proxied::proxied(&dir, &extent),
             Part::Retrievals => retrievals::retrievals(&dir, &extent),
             Part::Idle => large::idle(&dir),
             Part::Large => large::large(&dir, &extent),

@@ -13,6 +13,7 @@ use super::screen::{Colour, colour, width};
 use crate::core::account::Contract;
 use crate::core::message::Scheme;
 use crate::core::policy::ReportPolicy;
+use crate::shell::config::proxy::Proxy;
 use crate::shell::config::{Config, address};
 use crate::words::time::Timestamp;
 
@@ -30,6 +31,10 @@ pub fn text(config: &Config, now: Timestamp) {
     }
     row("store", format!("{}, cache {} MiB", shown(&config.store.path), config.store.cache_mib));
     row("spool", config.spool.as_deref().map_or_else(|| "none".into(), shown));
+    for proxy in &config.proxies {
+        let fails = proxy.when_not_kept.name();
+        row("proxy", format!("{} passes to {} for {}, {fails}", proxy.listen, proxy.upstream, proxy.merchant));
+    }
     row("reports", config.reports.as_deref().map_or_else(|| "none".into(), shown));
     let report = &config.policy.report;
     if config.reports.is_some() {
@@ -85,11 +90,21 @@ pub fn json(config: &Config, now: Timestamp) -> Value {
         "admin_tcp": config.listen.admin_tcp.as_ref().map(|tcp| tcp.address),
         "store": config.store.path,
         "spool": config.spool,
+        "proxies": config.proxies.iter().map(proxy_json).collect::<Vec<_>>(),
         "reports": config.reports,
         "next_reports_at": if config.reports.is_some() { nights(&config.policy.report, now) } else { Vec::new() },
         "webhook": config.webhook.as_ref().map(|webhook| webhook.url.as_str()),
         "merchants": merchants.collect::<Vec<_>>(),
         "warnings": warnings(config),
+    })
+}
+
+fn proxy_json(proxy: &Proxy) -> Value {
+    json!({
+        "merchant": proxy.merchant,
+        "listen": proxy.listen,
+        "upstream": proxy.upstream.as_str(),
+        "when_not_kept": proxy.when_not_kept.name(),
     })
 }
 

@@ -66,6 +66,17 @@ fn reach_v6(ip: Ipv6Addr) -> Reach {
     }
 }
 
+/// Whether we may talk to an address that a configured name resolved to: a name that was the gateway's can be
+/// made to point into our own network. `loopback`: the configured URL itself is this machine's own.
+pub fn may_reach(ip: IpAddr, allow_private: bool, loopback: bool) -> bool {
+    match reach(ip) {
+        Reach::Public => true,
+        Reach::Private => allow_private,
+        Reach::Loopback => loopback,
+        Reach::Forbidden => false,
+    }
+}
+
 /// Reads a gateway's base URL. A path is kept without its last slash; query and fragment are refused.
 pub fn base_url(text: &str, allow_private: bool) -> Result<Url, NotAnAddress> {
     let url = any_url(text, allow_private)?;

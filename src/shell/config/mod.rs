@@ -5,6 +5,7 @@ pub mod address;
 pub mod import;
 mod merchant;
 pub mod problem;
+pub mod proxy;
 mod raw;
 mod relay;
 pub mod schedule;
@@ -46,6 +47,8 @@ pub struct Config {
     /// Where nightly reports are written, where they are.
     pub reports: Option<PathBuf>,
     pub webhook: Option<Webhook>,
+    /// The listeners of the recording proxy.
+    pub proxies: Vec<proxy::Proxy>,
     pub log: Log,
 }
 
@@ -251,8 +254,13 @@ impl Reading<'_> {
         let mut accounts = BTreeMap::new();
         let mut keys = Keys::new();
         let (mut shops, mut relays) = (BTreeMap::new(), BTreeMap::new());
+        let mut proxies = Vec::new();
         for (name, merchant) in &raw.merchants {
             let checked = merchant::check(self, name, merchant, &raw.merchants, &report.time_zone)?;
+            if let Some(raw) = &merchant.proxy {
+                let (name, gateway) = (&checked.account.name, &checked.gateway);
+                proxies.extend(proxy::check(self, name, raw, &gateway.base_url, gateway.allow_private_address)?);
+            }
             if let Some(key) = checked.key {
                 keys.insert(checked.account.name.clone(), key);
             }
@@ -264,6 +272,9 @@ impl Reading<'_> {
             gateways.insert(checked.account.name.clone(), checked.gateway);
             accounts.insert(checked.account.name.clone(), checked.account);
         }
+        let mut listeners = vec![("listen.public", listen.public)];
+        listeners.extend(listen.admin_tcp.as_ref().map(|admin| ("listen.admin_tcp", admin.address)));
+        proxy::check_together(self, &proxies, &listeners)?;
         let webhook = self.webhook(&raw.alerts)?;
         let policy = Policy {
             accounts,
@@ -284,6 +295,7 @@ impl Reading<'_> {
             spool: raw.spool.path.as_deref().map(|p| self.path(p)),
             reports: raw.report.path.as_deref().map(|p| self.path(p)),
             webhook,
+            proxies,
             log: self.log(&raw.log)?,
         })
     }

@@ -86,6 +86,9 @@ pub struct Merchant {
     pub own_id_parameter: Option<String>,
     #[serde(default)]
     pub order_numbers: Option<bool>,
+    // both
+    #[serde(default)]
+    pub proxy: Option<Proxy>,
 }
 
 #[derive(Deserialize)]
@@ -114,6 +117,35 @@ pub struct Relay {
     pub backlog_max_messages: Option<u64>,
     #[serde(default)]
     pub backlog_max_bytes: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    pub listen: String,
+    #[serde(default)]
+    pub upstream: Option<String>,
+    #[serde(default)]
+    pub when_not_kept: Option<String>,
+    #[serde(default)]
+    pub connections_max: Option<usize>,
+    #[serde(default)]
+    pub keep_timeout: Option<String>,
+    #[serde(default)]
+    pub connect_timeout: Option<String>,
+    #[serde(default)]
+    pub answer_timeout: Option<String>,
+    #[serde(default)]
+    pub idle_timeout: Option<String>,
+    #[serde(default)]
+    pub also: Vec<ProxyAlso>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyAlso {
+    pub listen: String,
+    pub upstream: String,
 }
 
 #[derive(Deserialize, Default)]

@@ -258,3 +258,50 @@ fn a_relay_is_read_with_its_limits_and_refused_by_key() {
         assert_eq!(with(table).expect_err(table).key, key, "{table}");
     }
 }
+
+#[test]
+fn a_proxy_listens_on_loopback_and_passes_to_an_origin() {
+    let with = |table: &str| load_text(&format!("{GOOD}\n[merchants.shop-eu.proxy]\n{table}"));
+    let config = with("listen = \"127.0.0.1:8191\"").expect("a good file");
+    let [only] = config.proxies.as_slice() else { panic!("one listener") };
+    assert_eq!(only.upstream.as_str(), "https://api.example.com/");
+    assert_eq!(only.when_not_kept, proxy::WhenNotKept::FailOpen);
+    let config = with(
+        "listen = \"127.0.0.1:0\"\nwhen_not_kept = \"fail-closed\"\nanswer_timeout = \"90s\"\n\
+         also = [{ listen = \"[::1]:0\", upstream = \"https://wpp.example.com:8443\" }]",
+    )
+    .expect("a good file");
+    let upstreams: Vec<&str> = config.proxies.iter().map(|p| p.upstream.as_str()).collect();
+    assert_eq!(upstreams, ["https://api.example.com/", "https://wpp.example.com:8443/"]);
+    assert!(config.proxies.iter().all(|p| p.when_not_kept == proxy::WhenNotKept::FailClosed));
+    assert!(config.proxies.iter().all(|p| p.times.answer == std::time::Duration::from_secs(90)));
+
+    let on = "listen = \"127.0.0.1:8191\"";
+    for (table, key, said) in [
+        ("listen = \"0.0.0.0:8191\"".to_owned(), "listen", "loopback"),
+        ("listen = \"8191\"".to_owned(), "listen", "not an address"),
+        ("upstream = \"https://a.example\"".to_owned(), "listen", "missing"),
+        (format!("{on}\nupstream = \"http://a.example\""), "upstream", "https"),
+        (format!("{on}\nupstream = \"https://a.example/ee\""), "upstream", "path"),
+        (format!("{on}\nupstream = \"https://169.254.169.254\""), "upstream", "link-local"),
+        (format!("{on}\nupstream = \"http://127.0.0.1:8191\""), "listen", "itself"),
+        (format!("{on}\nwhen_not_kept = \"open\""), "when_not_kept", "fail-open"),
+        (format!("{on}\nanswer_timeout = \"2h\""), "answer_timeout", "600s"),
+        (format!("{on}\nconnect_timeout = \"soon\""), "connect_timeout", "not a duration"),
+        (format!("{on}\nconnections_max = 0"), "connections_max", "at least 1"),
+        (format!("{on}\nlisten_also = 1"), "listen_also", "unknown key"),
+        (
+            format!("{on}\nalso = [{{ listen = \"127.0.0.1:8191\", upstream = \"https://b.example\" }}]"),
+            "proxy",
+            "has 127.0.0.1:8191",
+        ),
+        (
+            format!("{on}\nalso = [{{ listen = \"127.0.0.1:8192\", upstream = \"http://localhost:8191\" }}]"),
+            "proxy",
+            "listens",
+        ),
+    ] {
+        let problem = with(&table).expect_err(&table).to_string();
+        assert!(problem.contains(key) && problem.contains(said), "{table}: {problem}");
+    }
+}

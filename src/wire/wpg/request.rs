@@ -91,7 +91,7 @@ fn read_xml(request: &HttpRequest<'_>, picker: &mut Picker) -> Result<Read, Unre
     let document = xml::read(&text).map_err(|_| Unreadable::Xml)?;
     for (at, token) in document.tokens.iter().enumerate() {
         if let Token::Start(element) = token
-            && Picker::is_private(element.local)
+            && Picker::is_private(element.local())
         {
             picker.withhold(&document.text(at));
         }

@@ -1,0 +1,198 @@
+//! What the recording proxy sees, and what the gateway says to a request-id it knows.
+
+use super::*;
+use crate::core::record::Unkept;
+use crate::words::id::TransactionId;
+
+/// The second submit of `request`, refused because there was a first.
+fn repeat(id: &str, request: &str) -> Transaction {
+    let statuses = vec![Status { code: "400.1018".into(), severity: Some("error".into()) }];
+    Transaction { statuses, ..transaction(id, request, "purchase", "failed", "20") }
+}
+
+fn seen(world: &mut World, submission: Submission, sent_to: Option<&str>) -> Submitted {
+    let seen = Seen { submission, sent_to: sent_to.map(str::to_owned) };
+    world.turn(|e, d, now| e.submit_seen(d, seen, now))
+}
+
+fn responded(world: &mut World, id: &str, what: ResponseWhat) {
+    let merchant = MerchantName::new("signed").expect("a name");
+    let response = ResponseSeen { merchant, request_id: RequestId::new(id).expect("an id"), what };
+    assert!(matches!(world.turn(|e, d, now| e.respond(d, response, now)), Responded::Kept { .. }));
+}
+
+fn refused_response(request: &str) -> ResponseWhat {
+    let body = format!(
+        "<payment xmlns=\"http://www.elastic-payments.com/schema/payment\"><merchant-account-id>{MAID}\
+         </merchant-account-id><transaction-id>t-repeat</transaction-id><request-id>{request}</request-id>\
+         <transaction-type>purchase</transaction-type><transaction-state>failed</transaction-state><statuses>\
+         <status code=\"400.1018\" description=\"Duplicate Request Id\" severity=\"error\"/></statuses></payment>"
+    );
+    ResponseWhat::Answered { http_status: 201, body: body.into_bytes() }
+}
+
+// ---- 400.1018 ----
+
+#[test]
+fn a_refused_repeat_says_that_an_earlier_submit_arrived_and_that_one_is_asked_about() {
+    for way in ["a response", "a notification"] {
+        let mut world = World::new();
+        world.submit("signed", "a1", "20");
+        match way {
+            "a response" => responded(&mut world, "a1", refused_response("a1")),
+            _ => world.hear("signed", &signed(&repeat("t-repeat", "a1"))),
+        }
+        assert_eq!(world.state("signed", "a1"), "open", "{way}");
+        let look = world.due().into_iter().next().expect("a look at once");
+        world.answer(&look, Outcome::Found, vec![transaction("t-first", "a1", "purchase", "success", "20")]);
+        assert_eq!(world.state("signed", "a1"), "paid", "{way}");
+        assert_eq!(world.ledger(), ["in 20.00 EUR"], "{way}");
+        world.prove();
+    }
+}
+
+#[test]
+fn a_payment_of_which_only_the_repeat_is_found_is_never_given_up() {
+    let mut world = World::new();
+    world.submit("signed", "a1", "20");
+    for _ in 0..25 {
+        let look = world.next_look();
+        world.answer(&look, Outcome::Found, vec![repeat("t-repeat", "a1")]);
+        assert_eq!(world.state("signed", "a1"), "open");
+    }
+    let lasted = world.now.steady.duration_since("2026-03-02T09:00:00Z".parse().expect("a time"));
+    assert!(lasted > days(7), "that took {lasted:#}");
+    world.prove();
+}
+
+#[test]
+fn an_earlier_submit_that_failed_has_failed_whatever_its_repeat_says() {
+    let mut world = World::new();
+    world.submit("signed", "a1", "20");
+    world.hear("signed", &signed(&repeat("t-repeat", "a1")));
+    let look = world.due().into_iter().next().expect("a look at once");
+    let first = transaction("t-first", "a1", "purchase", "failed", "20");
+    world.answer(&look, Outcome::Found, vec![repeat("t-repeat", "a1"), first]);
+    assert_eq!(world.state("signed", "a1"), "failed");
+    world.prove();
+}
+
+#[test]
+fn repeats_without_end_ask_at_most_once_in_ten_minutes() {
+    let mut world = World::new();
+    world.submit("signed", "a1", "20");
+    let mut looks = 0;
+    for _ in 0..60 {
+        responded(&mut world, "a1", refused_response("a1"));
+        for look in world.due() {
+            looks += 1;
+            world.answer(&look, Outcome::NotFound, vec![]);
+        }
+        world.pass(SignedDuration::from_secs(1));
+    }
+    assert_eq!(looks, 1);
+    world.prove();
+}
+
+// ---- submissions seen on their way ----
+
+#[test]
+fn a_request_on_the_wire_agrees_with_what_the_shop_told_of_it() {
+    let mut world = World::new();
+    let told = Submission {
+        captures_due: Some(later(world.now.wall, days(3))),
+        periodic: Some("recurring".into()),
+        payment_method: None,
+        ..submission("signed", "a1", "20")
+    };
+    world.turn(|e, d, now| e.submit(d, told.clone(), now));
+    let on_the_wire = || Submission { order_number: None, ..submission("signed", "a1", "20.0") };
+    assert!(matches!(seen(&mut world, on_the_wire(), Some(MAID)), Submitted::Same { .. }));
+    let other = Submission { amount: Amount::parse("21", "EUR").expect("money"), ..on_the_wire() };
+    assert!(matches!(seen(&mut world, other, Some(MAID)), Submitted::Conflict { field: "amount", .. }));
+    let other = Submission { order_number: OrderNumber::new("another").ok(), ..on_the_wire() };
+    assert!(matches!(seen(&mut world, other, Some(MAID)), Submitted::Conflict { field: "order_number", .. }));
+    world.prove();
+}
+
+#[test]
+fn a_payment_is_asked_about_in_the_account_its_request_named() {
+    let mut world = World::new();
+    let name = MerchantName::new("signed").expect("a name");
+    if let Some(Account { contract: Contract::Wpg(wpg), .. }) = world.engine.policy.accounts.get_mut(&name) {
+        wpg.merchant_account_ids.push("second".into());
+    }
+    world.turn(|e, d, now| e.started(d, now));
+    seen(&mut world, submission("signed", "a1", "20"), Some("second"));
+    let look = world.next_look();
+    let asked: Vec<&str> = look
+        .queries
+        .iter()
+        .filter_map(|query| match query {
+            Query::RequestId { merchant_account_id, .. } => Some(merchant_account_id.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(asked, ["second"]);
+    world.prove();
+}
+
+// ---- operations, and what was not kept ----
+
+#[test]
+fn an_operation_is_looked_for_a_minute_later() {
+    let mut world = World::new();
+    world.submit("signed", "a1", "20");
+    world.hear("signed", &signed(&transaction("ta", "a1", "authorization", "success", "20")));
+    let merchant = MerchantName::new("signed").expect("a name");
+    let target = |id: &str| Target::Transaction(TransactionId::new(id).expect("an id"));
+    let void = |target| Operation { merchant: merchant.clone(), target, name: "void-authorization".into() };
+    let unknown = world.turn(|e, d, now| e.passed(d, &void(target("tz")), now));
+    assert_eq!(unknown, None);
+    assert!(world.turn(|e, d, now| e.passed(d, &void(target("ta")), now)).is_some());
+    let before = world.now.steady;
+    let look = world.next_look();
+    assert_eq!(world.now.steady.duration_since(before), minutes(1));
+    let released = Transaction {
+        parent_transaction_id: Some("ta".into()),
+        ..transaction("tv", "v1", "void-authorization", "success", "20")
+    };
+    world.answer(&look, Outcome::Found, vec![transaction("ta", "a1", "authorization", "success", "20"), released]);
+    assert_eq!(world.state("signed", "a1"), "cancelled");
+    world.prove();
+}
+
+#[test]
+fn what_passed_unkept_is_told_with_what_became_of_it() {
+    let mut world = World::new();
+    let unkept = |kept_late, lost| Unkept {
+        merchant: MerchantName::new("signed").expect("a name"),
+        from: "2026-03-02T08:00:00Z".parse().expect("a time"),
+        to: "2026-03-02T08:05:00Z".parse().expect("a time"),
+        kept_late,
+        lost,
+        why: "the store takes nothing now".into(),
+    };
+    for (late, lost, said) in [
+        (3, 0, "kept late and watched: 3; not watched: 0"),
+        (0, 2, "kept late and watched: 0; not watched: 2, compare with the shop's orders"),
+        (1, 4, "kept late and watched: 1; not watched: 4, compare"),
+    ] {
+        world.turn(|e, d, now| e.unkept(d, &unkept(late, lost), now));
+        let firing = world.firing();
+        let of_signed = "requests of signed passed unrecorded from 2026-03-02T08:00:00Z to 2026-03-02T08:05:00Z";
+        assert!(firing.iter().any(|s| s.starts_with(of_signed) && s.contains(said)), "{firing:?}");
+    }
+    world.prove();
+}
+
+#[test]
+fn an_answer_of_a_gateway_in_trouble_says_nothing() {
+    let mut world = World::new();
+    world.submit("signed", "a1", "20");
+    responded(&mut world, "a1", ResponseWhat::AnsweredUnread { http_status: 503 });
+    let before = world.now.steady;
+    world.next_look();
+    assert_eq!(world.now.steady.duration_since(before), minutes(1), "it is looked up soon");
+    world.prove();
+}

@@ -1,0 +1,342 @@
+//! One connection of the shop: its requests one after the other, each kept, passed, answered and told.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::net::sockopt::set_socket_linger;
+use tokio::net::TcpStream;
+use tokio::pin;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::debug;
+
+use super::answer::{self, After, Passed};
+use super::body::Body;
+use super::buffer::Wiped;
+use super::head::{self, Framing, HEAD_MAX_BYTES, RequestHead};
+use super::plan::{self, Keep, NotKept};
+use super::reply::Reply;
+use super::side::{Side, Silence};
+use super::upstream::Unreached;
+use super::{BODY_MAX_BYTES, Way};
+use crate::core::account::Account;
+use crate::engine::ResponseWhat;
+use crate::shell::config::proxy::WhenNotKept;
+use crate::wire::request::HttpRequest;
+
+/// From a head's first byte to its last.
+const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// For an answer of our own to reach the shop.
+const REPLY_DEADLINE: Duration = Duration::from_secs(5);
+/// What a sender whose request was refused may still send before its connection is closed: closing earlier would
+/// take the answer away from it.
+const LINGER: Duration = Duration::from_millis(500);
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Serves until one of the two ends closes, or `stop` finds the connection idle.
+pub async fn serve(shop: TcpStream, way: Arc<Way>) {
+    // A second hold on the socket, to break it with; it is let go together with the first.
+    let socket = shop.as_fd().try_clone_to_owned().ok();
+    let mut connection = Connection { shop: Side::new(Box::new(shop)), gateway: None, way };
+    loop {
+        let after = match connection.next().await {
+            Ok(None) => return,
+            Ok(Some(head)) => connection.pass(&head).await,
+            Err(reply) => Err(reply),
+        };
+        match after {
+            Ok(After::Goes) => {}
+            Ok(After::Closes) => return connection.shop.sender.finish(REPLY_DEADLINE).await,
+            Ok(After::Breaks) => {
+                if let Some(socket) = &socket {
+                    // Where it can't be set the connection just closes.
+                    let _ = set_socket_linger(socket, Some(Duration::ZERO));
+                }
+                return;
+            }
+            Err(reply) => return connection.say(&reply).await,
+        }
+    }
+}
+
+struct Connection {
+    shop: Side,
+    /// Opened with the first request.
+    gateway: Option<Side>,
+    way: Arc<Way>,
+}
+
+/// The part of a request that was read before it may pass.
+struct Collected {
+    /// The body without its framing; empty where it was too long.
+    content: Wiped,
+    body: Body,
+    /// Bytes of the inbox that are head and body.
+    seen: usize,
+    too_much: Option<NotKept>,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Connection {
+    /// The next request's head. `None`: the connection is over.
+    async fn next(&mut self) -> Result<Option<RequestHead>, Reply> {
+        let mut deadline = None;
+        loop {
+            let inbox = &mut self.shop.reader.inbox;
+            // Some clients end a body with an empty line too many (RFC 9112 section 2.2).
+            while inbox.starts_with(b"\r\n") {
+                inbox.consume(2);
+            }
+            if let Some(head) = head::request(inbox).map_err(|why| Reply::Refused(why.to_string()))? {
+                return Ok(Some(head));
+            }
+            let is_idle = inbox.is_empty();
+            let until = match is_idle {
+                true => Instant::now() + self.way.times.idle,
+                false => *deadline.get_or_insert_with(|| Instant::now() + HEAD_DEADLINE),
+            };
+            tokio::select! {
+                biased;
+                filled = timeout_at(until, self.shop.reader.fill()) => match filled {
+                    Ok(Ok(())) => {}
+                    Err(_) if !is_idle => return Err(Reply::Incomplete),
+                    Ok(Err(_)) | Err(_) => return Ok(None),
+                },
+                // A gateway that closes an idle connection closes the shop's: so would it without us.
+                () = hears(&mut self.gateway), if is_idle => return Ok(None),
+                () = self.way.stop.cancelled(), if is_idle => return Ok(None),
+            }
+        }
+    }
+
+    /// Passes one request and its answer.
+    async fn pass(&mut self, head: &RequestHead) -> Result<After, Reply> {
+        let way = self.way.clone();
+        let accounts = &way.recorder.writer.engine.policy.accounts;
+        let account = accounts.get(&way.merchant).filter(|account| {
+            // A body is read before it passes only where it may say something.
+            plan::concerns_money(account, &head.method, &head.target)
+        });
+        match account {
+            Some(account) => self.pass_recorded(head, account).await,
+            None => {
+                self.welcome(head).await;
+                let asked = Collected {
+                    content: Wiped::default(),
+                    body: Body::new(head.framing),
+                    seen: head.bytes,
+                    too_much: None,
+                    _room: None,
+                };
+                self.connect().await.map_err(|why| Reply::NotSent(why.to_string()))?;
+                let is_sent = self.send(head, asked).await;
+                let after = self.answer(head, false).await.finished(head, &way)?;
+                Ok(if is_sent || after == After::Breaks { after } else { After::Closes })
+            }
+        }
+    }
+
+    async fn pass_recorded(&mut self, head: &RequestHead, account: &Account) -> Result<After, Reply> {
+        let way = self.way.clone();
+        let mut collected = self.collect(head).await?;
+        let planned = match collected.too_much.take() {
+            Some(why) => Err(why),
+            None => {
+                let request = HttpRequest {
+                    method: &head.method,
+                    path: &head.target,
+                    content_type: head.content_type.as_deref(),
+                    body: &collected.content,
+                };
+                plan::plan(&way.recorder.writer.engine.policy.accounts, account, &request)
+            }
+        };
+        collected.content.clear();
+        let keeping = async {
+            match &planned {
+                Ok(keeps) => way.recorder.keep(keeps).await,
+                Err(why) => Err(why.clone()),
+            }
+        };
+        // The connection is made meanwhile; nothing of the request is sent on it before the commit.
+        let (kept, connected) = tokio::join!(keeping, self.connect());
+        let keeps: &[Keep] = planned.as_deref().unwrap_or_default();
+        let asked_for = plan::asked_for(keeps);
+        if let Err(why) = connected {
+            if kept.is_ok() {
+                way.recorder.answered(asked_for, ResponseWhat::NotSent).await;
+            }
+            return Err(Reply::NotSent(why.to_string()));
+        }
+        if let Err(why) = kept {
+            match way.when_not_kept {
+                WhenNotKept::FailClosed if why == NotKept::TooLong => return Err(Reply::TooLong),
+                WhenNotKept::FailClosed => return Err(Reply::NotKept(why.to_string())),
+                WhenNotKept::FailOpen => way.recorder.passes_unkept(&way.merchant, keeps, &why),
+            }
+        }
+        let is_sent = self.send(head, collected).await;
+        let passed = self.answer(head, !asked_for.is_empty()).await;
+        let what = passed.evidence();
+        let after = passed.finished(head, &way);
+        if let Err(reply) = &after {
+            // The shop hears of it before it is journaled, as it would of an answer.
+            self.say(reply).await;
+        }
+        way.recorder.answered(asked_for, what).await;
+        Ok(match after {
+            Ok(after) if is_sent || after == After::Breaks => after,
+            Ok(_) | Err(_) => After::Closes,
+        })
+    }
+
+    /// Reads a body whole, as long as it is not too long to be kept.
+    async fn collect(&mut self, head: &RequestHead) -> Result<Collected, Reply> {
+        let (mut body, mut content, mut seen) = (Body::new(head.framing), Wiped::default(), head.bytes);
+        let mut room: Option<OwnedSemaphorePermit> = None;
+        let told_too_long = matches!(head.framing, Framing::Length(bytes) if bytes > BODY_MAX_BYTES as u64);
+        let mut too_much = told_too_long.then_some(NotKept::TooLong);
+        self.welcome(head).await;
+        while too_much.is_none() {
+            let inbox = &self.shop.reader.inbox;
+            let own = body
+                .take(&inbox[seen..], |bytes| content.push(bytes))
+                .map_err(|malformed| Reply::Refused(malformed.to_string()))?;
+            seen += own;
+            // Framing costs room too: chunks of one byte would take six times theirs.
+            if content.len() > BODY_MAX_BYTES || seen - head.bytes > 2 * BODY_MAX_BYTES {
+                too_much = Some(NotKept::TooLong);
+                break;
+            }
+            if body.is_done() {
+                break;
+            }
+            match self.way.room.clone().try_acquire_many_owned(u32::try_from(own).unwrap_or(u32::MAX)) {
+                Ok(more) => match &mut room {
+                    Some(room) => room.merge(more),
+                    None => room = Some(more),
+                },
+                Err(_) => {
+                    too_much = Some(NotKept::NoRoom);
+                    break;
+                }
+            }
+            // A shop that goes away in the middle of its request has sent nothing.
+            self.shop.reader.fill_within(self.way.times.idle).await.map_err(|_| Reply::Incomplete)?;
+        }
+        Ok(Collected { content, body, seen, too_much, _room: room })
+    }
+
+    /// Lets a sender go on that waits to be asked for its body. The gateway's own word for it is then left out.
+    async fn welcome(&mut self, head: &RequestHead) {
+        let has_come = self.shop.reader.inbox.len() > head.bytes;
+        if head.expects_continue && head.framing != Framing::None && !has_come {
+            // A shop that is gone is noticed when its body does not come.
+            let _ = self.shop.sender.send(CONTINUE, REPLY_DEADLINE).await;
+        }
+    }
+
+    async fn connect(&mut self) -> Result<(), Unreached> {
+        if let Some(gateway) = &mut self.gateway
+            // What an idle connection has to say is that it is over.
+            && timeout(Duration::ZERO, gateway.reader.fill()).await.is_ok()
+        {
+            self.gateway = None;
+        }
+        if self.gateway.is_none() {
+            self.gateway = Some(self.way.upstream.connect().await?);
+        }
+        Ok(())
+    }
+
+    /// Sends head and body to the gateway, the rest of the body as it comes. Returns whether all of it went out; the
+    /// gateway may have an answer ready even where it did not.
+    async fn send(&mut self, head: &RequestHead, collected: Collected) -> bool {
+        let Some(gateway) = &mut self.gateway else { return false };
+        let times = self.way.times;
+        let Collected { mut body, seen, .. } = collected;
+        let inbox = &mut self.shop.reader.inbox;
+        let mut outgoing = Wiped::default();
+        match &head.host {
+            None => outgoing.push(&inbox[..seen]),
+            Some(host) => {
+                outgoing.reserve(seen + self.way.upstream.authority.len());
+                outgoing.push(&inbox[..host.start]);
+                outgoing.push(self.way.upstream.authority.as_bytes());
+                outgoing.push(&inbox[host.end..seen]);
+            }
+        }
+        inbox.consume(seen);
+        let mut goes_on = send_listening(gateway, &outgoing, times.answer).await;
+        while goes_on && !body.is_done() {
+            let inbox = &mut self.shop.reader.inbox;
+            match body.take(inbox, |_| ()) {
+                Ok(0) => {
+                    goes_on = tokio::select! {
+                        filled = self.shop.reader.fill_within(times.idle) => filled.is_ok(),
+                        // It answered before it heard all: its answer counts, and nothing follows it.
+                        heard = gateway.reader.fill() => heard.is_ok() && gateway.reader.inbox.len() < HEAD_MAX_BYTES,
+                    };
+                }
+                Ok(own) => {
+                    goes_on = send_listening(gateway, &inbox[..own], times.answer).await;
+                    inbox.consume(own);
+                }
+                Err(_) => goes_on = false,
+            }
+        }
+        if !goes_on || !body.is_done() {
+            debug!(merchant = %self.way.merchant, "a request did not pass whole");
+            // The gateway must not wait for the rest, nor take what follows for it.
+            gateway.sender.finish(REPLY_DEADLINE).await;
+            return false;
+        }
+        true
+    }
+
+    async fn answer(&mut self, head: &RequestHead, is_recorded: bool) -> Passed {
+        let Some(gateway) = &mut self.gateway else { return Passed::Broken };
+        let room = is_recorded.then_some(&self.way.room);
+        answer::pass(gateway, &mut self.shop.sender, head, &self.way.times, room).await
+    }
+
+    /// Says something of our own, and closes.
+    async fn say(&mut self, reply: &Reply) {
+        if self.shop.sender.send(&reply.bytes(), REPLY_DEADLINE).await.is_err() {
+            return;
+        }
+        self.shop.sender.finish(REPLY_DEADLINE).await;
+        let until = Instant::now() + LINGER;
+        while let Ok(Ok(())) = timeout_at(until, self.shop.reader.fill()).await {
+            self.shop.reader.inbox.clear();
+        }
+    }
+}
+
+/// Waits until the gateway says something, or closes.
+async fn hears(gateway: &mut Option<Side>) {
+    match gateway {
+        // Whatever it is, nobody asked for it.
+        Some(gateway) => drop(gateway.reader.fill().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Sends, and listens meanwhile: a gateway may answer, and stop reading, before it heard all.
+async fn send_listening(gateway: &mut Side, bytes: &[u8], wait: Duration) -> bool {
+    let Side { reader, sender } = gateway;
+    let sending = sender.send(bytes, wait);
+    pin!(sending);
+    loop {
+        let has_room = reader.inbox.len() < HEAD_MAX_BYTES;
+        tokio::select! {
+            biased;
+            sent = &mut sending => return sent.is_ok(),
+            heard = reader.fill(), if has_room => match heard {
+                Ok(()) => {}
+                Err(Silence::Closed | Silence::Broken | Silence::TimeOut) => return false,
+            },
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What is kept of a request that passes: pure, from its facts and the configured accounts alone.
+
+use crate::core::account::{Account, Accounts, Contract};
+use crate::core::submission::Submission;
+use crate::core::transaction_type::{Direction, transaction_type};
+use crate::engine::{Operation, Seen, Target};
+use crate::wire::request::{self, Facts, HttpRequest, Kind, Request, Unreadable};
+use crate::words::id::{MerchantName, RequestId};
+
+/// What becomes of one request in the books.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Keep {
+    Submission(Box<Seen>),
+    /// It has no request-id of its own, or states no amount: its payment is looked at soon.
+    Operation(Operation),
+}
+
+impl Keep {
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            Keep::Submission(seen) => Some(seen.submission.request_id.as_str()),
+            Keep::Operation(_) => None,
+        }
+    }
+}
+
+/// Why a request that may move money can't be kept. Shows nothing of the request but the id of its account.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotKept {
+    #[error("{0}")]
+    Unreadable(#[from] Unreadable),
+    #[error("the request is too long to be read")]
+    TooLong,
+    #[error("too many bytes are under way at once")]
+    NoRoom,
+    #[error("the request names account {0}, which is not configured")]
+    ForeignAccount(String),
+    #[error("the request has no request-id that can be kept")]
+    NoRequestId,
+    #[error("the request has no `{0}`, the account's own_id_parameter")]
+    NoOwnId(String),
+    #[error("the request states no amount that can be booked")]
+    NoAmount,
+    #[error("the submission can't be kept: {0}")]
+    Refused(String),
+    #[error("the store takes nothing now")]
+    Down,
+    #[error("the store did not take it within {0} ms")]
+    Late(u128),
+}
+
+/// Whether a request's body must be read before it may pass: its path takes payments or operations.
+pub fn concerns_money(account: &Account, method: &str, path: &str) -> bool {
+    let bodiless = HttpRequest { method, path, content_type: None, body: b"" };
+    match request::read(&account.contract, &bodiless) {
+        Ok(Request::Asks(_) | Request::Unknown) => false,
+        // Without its body nothing more is known.
+        Ok(Request::Submits(_)) | Err(_) => true,
+    }
+}
+
+/// What to keep of a request, in the order it states it. Empty: it moves nothing.
+pub fn plan(accounts: &Accounts, listener: &Account, request: &HttpRequest<'_>) -> Result<Vec<Keep>, NotKept> {
+    let facts = match request::read(&listener.contract, request)? {
+        Request::Asks(_) | Request::Unknown => return Ok(Vec::new()),
+        Request::Submits(facts) => facts,
+    };
+    let kept: Result<Vec<_>, _> = facts.into_iter().map(|facts| one(accounts, listener, facts)).collect();
+    Ok(kept?.into_iter().flatten().collect())
+}
+
+fn one(accounts: &Accounts, listener: &Account, facts: Facts) -> Result<Option<Keep>, NotKept> {
+    let account = account_of(accounts, listener, facts.account_id.as_deref())?;
+    match (&account.contract, facts.kind) {
+        (Contract::Wpg(_), Kind::Payment | Kind::FollowUp | Kind::Register) => wpg(account, facts),
+        (Contract::Checkout(contract), Kind::Payment) => match &facts.request_id {
+            None => Err(NotKept::NoOwnId(contract.own_id_parameter.clone())),
+            Some(_) => submission(account, facts).map(Some),
+        },
+        (Contract::Checkout(_), Kind::Operation(operation)) => {
+            // A recurring charge with an own id is a payment like any other.
+            if operation == request::Operation::RecurPayment && facts.request_id.is_some() && facts.amount.is_some() {
+                return submission(account, facts).map(Some);
+            }
+            let order = facts.source_order_number.or(facts.gateway_order_number);
+            Ok(order.map(|order| {
+                Keep::Operation(Operation {
+                    merchant: account.name.clone(),
+                    target: Target::GatewayOrder(order),
+                    name: operation.name().to_owned(),
+                })
+            }))
+        }
+        // The readers of the two dialects give no other pairs.
+        (Contract::Wpg(_), Kind::Operation(_)) | (Contract::Checkout(_), Kind::FollowUp | Kind::Register) => Ok(None),
+    }
+}
+
+fn wpg(account: &Account, facts: Facts) -> Result<Option<Keep>, NotKept> {
+    if facts.amount.is_some() {
+        return submission(account, facts).map(Some);
+    }
+    let name = facts.transaction_type.unwrap_or_default();
+    match facts.parent_transaction_id {
+        // A void of the whole hold states no amount, and we don't guess one.
+        Some(parent) => Ok(Some(Keep::Operation(Operation {
+            merchant: account.name.clone(),
+            target: Target::Transaction(parent),
+            name,
+        }))),
+        None if transaction_type(&name).is_some_and(|known| known.direction == Direction::None) => Ok(None),
+        None => Err(NotKept::NoAmount),
+    }
+}
+
+fn submission(account: &Account, facts: Facts) -> Result<Keep, NotKept> {
+    let amount = facts.amount.and_then(|stated| stated.bookable()).ok_or(NotKept::NoAmount)?;
+    let sent_to = facts.account_id.filter(|_| matches!(account.contract, Contract::Wpg(_)));
+    let submission = Submission {
+        merchant: account.name.clone(),
+        request_id: facts.request_id.ok_or(NotKept::NoRequestId)?,
+        order_number: facts.order_number,
+        transaction_type: facts.transaction_type,
+        amount,
+        payment_method: facts.payment_method,
+        parent_transaction_id: facts.parent_transaction_id,
+        gateway_order_number: facts.gateway_order_number,
+        submitted_at: None,
+        periodic: None,
+        basket: None,
+        custom_fields: None,
+        resolver_category: facts.resolver_category,
+        captures_due: None,
+    };
+    Ok(Keep::Submission(Box::new(Seen { submission, sent_to })))
+}
+
+/// The account a request is for: the listener's own, or the one that has the id the request names. Asked about in
+/// another account than it lives in, a payment would look as if it did not exist.
+fn account_of<'a>(accounts: &'a Accounts, listener: &'a Account, id: Option<&str>) -> Result<&'a Account, NotKept> {
+    let has = |account: &Account, id: &str| match &account.contract {
+        Contract::Wpg(wpg) => wpg.merchant_account_ids.iter().any(|own| own == id),
+        Contract::Checkout(checkout) => checkout.customer_id == id,
+    };
+    let Some(id) = id else { return Ok(listener) };
+    if has(listener, id) {
+        return Ok(listener);
+    }
+    let others = accounts.values().filter(|other| other.dialect() == listener.dialect());
+    others.into_iter().find(|other| has(other, id)).ok_or_else(|| NotKept::ForeignAccount(id.to_owned()))
+}
+
+/// The merchant and request-ids that the answer to a request is evidence about.
+pub fn asked_for(keeps: &[Keep]) -> Vec<(MerchantName, RequestId)> {
+    let ids = keeps.iter().filter_map(|keep| match keep {
+        Keep::Submission(seen) => Some((seen.submission.merchant.clone(), seen.submission.request_id.clone())),
+        Keep::Operation(_) => None,
+    });
+    ids.collect()
+}
+
+#[cfg(test)]
+#[path = "tests/plan.rs"]
+mod tests;
