@@ -247,6 +247,26 @@ async fn every_way_an_answer_fails_to_come_leaves_the_outcome_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn requests_sent_at_once_pass_one_after_the_other_and_both_ends_close_together() {
+    let desk = desk(WhenNotKept::FailOpen).await;
+    let shop = desk.send(debit("r-1", "1.00") + "\r\n" + &debit("r-2", "2.00")).await;
+    let (mut stream, heard) = desk.hear().await;
+    let host = desk.gateway.local_addr().expect("an address").to_string();
+    let passed = |request: String| request.replace("Host: shop", &format!("Host: {host}"));
+    assert_eq!(heard, passed(debit("r-1", "1.00")), "the second waits for the first one's answer");
+    assert!(desk.payment("r-2").await.is_none());
+    stream.write_all(ANSWER.as_bytes()).await.expect("sent");
+    let mut second = vec![0; passed(debit("r-2", "2.00")).len()];
+    stream.read_exact(&mut second).await.expect("the second comes");
+    assert_eq!(String::from_utf8(second).expect("text"), passed(debit("r-2", "2.00")));
+    stream.write_all(ANSWER.as_bytes()).await.expect("sent");
+    // The gateway closes an idle connection, and so ends the shop's.
+    drop(stream);
+    assert_eq!(shop.await.expect("no panic"), ANSWER.repeat(2));
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_would_end_with_its_connection_and_broke_is_broken_for_the_shop_too() {
     let desk = desk(WhenNotKept::FailOpen).await;
     let mut shop = TcpStream::connect(desk.proxy).await.expect("connected");
