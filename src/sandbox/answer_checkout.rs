@@ -19,6 +19,39 @@ use crate::words::time::Timestamp;
 
 pub(super) type Fields = [(String, String)];
 
+/// A request to the Checkout, and the account it names.
+#[derive(Clone, Copy)]
+pub(super) struct Sent<'a> {
+    pub shop: &'a Shop,
+    pub contract: &'a Checkout,
+    pub fields: &'a Fields,
+    pub request: &'a Request<'a>,
+}
+
+impl Sent<'_> {
+    pub fn merchant(&self) -> &MerchantName {
+        &self.shop.account.name
+    }
+
+    pub fn field(&self, name: &str) -> Option<&str> {
+        field(self.fields, name)
+    }
+
+    /// Whether the back-end password and the fingerprint of an operation are this account's own.
+    pub fn is_right(&self) -> bool {
+        let Some(password) = &self.shop.key.password else { return false };
+        let credentials = Credentials {
+            product: self.contract.product,
+            customer_id: &self.contract.customer_id,
+            shop_id: self.contract.shop_id.as_deref(),
+            password: password.expose_secret(),
+            secret: self.shop.key.secret.expose_secret(),
+            algorithm: self.contract.algorithm,
+        };
+        encode::verify_request(self.request.body, &credentials)
+    }
+}
+
 impl Gateway {
     /// The account a form names, whether or not its credentials are right.
     pub(super) fn checkout_asker(&self, fields: &Fields) -> Option<&Shop> {
@@ -46,8 +79,9 @@ impl Gateway {
             body: request.body,
         };
         let merchant = &shop.account.name;
+        let sent = Sent { shop, contract, fields: &fields, request };
         let question = |gateway: &mut Gateway, operation| {
-            let body = gateway.answer_question(now, shop, contract, operation, &fields, request.body);
+            let body = gateway.answer_question(now, &sent, operation);
             gateway.in_manner(now, Some(merchant), told(body))
         };
         match wire::checkout::request::read(&asked, &contract.own_id_parameter) {
@@ -55,10 +89,8 @@ impl Gateway {
                 .first()
                 .map(|facts| (facts, facts.kind))
             {
-                Some((facts, Kind::Operation(operation))) => {
-                    gateway.operate_checkout(now, shop, contract, operation, facts, &fields, request.body)
-                }
-                Some((facts, _)) => gateway.take_checkout(now, shop, contract, facts, &fields, request),
+                Some((facts, Kind::Operation(operation))) => gateway.operate_checkout(now, &sent, operation, facts),
+                Some((facts, _)) => gateway.take_checkout(now, &sent, facts),
                 None => Reply::Answer(Answer::empty(400)),
             }),
             Ok(wire::request::Request::Asks(Question::BackEnd(operation))) => question(self, Some(operation)),
@@ -72,26 +104,18 @@ impl Gateway {
         }
     }
 
-    fn answer_question(
-        &mut self,
-        now: Timestamp,
-        shop: &Shop,
-        contract: &Checkout,
-        operation: Option<Operation>,
-        fields: &Fields,
-        body: &[u8],
-    ) -> String {
-        let product = contract.product;
-        if !are_right(shop, contract, body) {
+    fn answer_question(&mut self, now: Timestamp, sent: &Sent<'_>, operation: Option<Operation>) -> String {
+        let product = sent.contract.product;
+        if !sent.is_right() {
             return encode::error_reply(product, 1, "18506", "REQUESTFINGERPRINT is invalid.");
         }
         match operation {
             Some(Operation::GenerateOrderNumber) => encode::order_number_reply(self.generate_order_number().as_str()),
-            Some(Operation::GetOrderDetails) => match field(fields, "orderNumber").map(GatewayOrderNumber::new) {
-                Some(Ok(number)) => self.order_details(now, product, &shop.account.name, &number),
+            Some(Operation::GetOrderDetails) => match sent.field("orderNumber").map(GatewayOrderNumber::new) {
+                Some(Ok(number)) => self.order_details(now, product, sent.merchant(), &number),
                 _ => encode::error_reply(product, 1, "11011", "Order number is missing."),
             },
-            Some(Operation::GetFinancialInstitutions) => match field(fields, "paymentType") {
+            Some(Operation::GetFinancialInstitutions) => match sent.field("paymentType") {
                 Some(payment_type) => encode::institutions_reply(payment_type),
                 None => encode::error_reply(product, 1, "11051", "PAYMENTTYPE is missing."),
             },
@@ -131,21 +155,7 @@ impl Gateway {
     }
 }
 
-/// Whether password and fingerprint are this account's own.
-pub(super) fn are_right(shop: &Shop, contract: &Checkout, body: &[u8]) -> bool {
-    let Some(password) = &shop.key.password else { return false };
-    let credentials = Credentials {
-        product: contract.product,
-        customer_id: &contract.customer_id,
-        shop_id: contract.shop_id.as_deref(),
-        password: password.expose_secret(),
-        secret: shop.key.secret.expose_secret(),
-        algorithm: contract.algorithm,
-    };
-    encode::verify_request(body, &credentials)
-}
-
-pub(super) fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
+fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     fields.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
 }
 

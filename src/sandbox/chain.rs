@@ -81,7 +81,7 @@ pub(super) fn amount(
     }
     let taken = children.iter().filter(|t| takes(t.transaction_type.as_deref().unwrap_or_default()));
     let taken = taken.filter_map(|t| t.amount?.bookable());
-    let left = taken.fold(Some(whole), |left, taken| left?.checked_add(taken.negated()));
+    let left = taken.map(Amount::negated).try_fold(whole, Amount::checked_add);
     let left = left.filter(|left| !left.is_negative() && !left.is_zero()).ok_or(Refused("400.1027"))?;
     match asked {
         Some(asked) if asked.value() > left.value() => Err(Refused("400.1027")),
@@ -116,8 +116,9 @@ mod tests {
         let now = later(at("2026-03-02T09:00:00Z"), minutes(5));
         let hold = made("authorization", "success", "12.50");
         let dollars = Amount::parse("1.00", "USD").expect("money");
+        type Case<'a> = (&'a Transaction, &'a [Transaction], &'a str, Option<Amount>, Result<Amount, Refused>);
         #[rustfmt::skip]
-        let table: &[(&Transaction, &[Transaction], &str, Option<Amount>, Result<Amount, Refused>)] = &[
+        let table: &[Case<'_>] = &[
             (&hold, &[], "capture-authorization", Some(euro("10.00")), Ok(euro("10.00"))),
             (&hold, &[], "capture-authorization", None, Ok(euro("12.50"))),
             (&hold, &[made("capture-authorization", "success", "10.00")], "capture-authorization", None, Ok(euro("2.50"))),

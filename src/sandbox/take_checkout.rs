@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use secrecy::ExposeSecret;
 
 use super::answer::{Answer, Reply, Request, is_on_this_desk};
-use super::answer_checkout::{Fields, field, told};
+use super::answer_checkout::{Fields, Sent, told};
 use super::coming::{Of, Seen, usual_checkout};
 use super::gateway::{Gateway, How, NotTaken};
 use super::script::{Plan, Script};
 use super::shop::Shop;
-use crate::core::account::{Checkout, Product};
+use crate::core::account::Product;
 use crate::core::submission::Submission;
 use crate::wire::checkout::{encode, init};
 use crate::wire::request::Facts;
@@ -61,34 +61,27 @@ const NEEDED_BY_SEAMLESS: [Needed; 3] = [
 
 impl Gateway {
     /// Starts the payment of one init request, or says what is wrong with it.
-    pub(super) fn take_checkout(
-        &mut self,
-        now: Timestamp,
-        shop: &Shop,
-        contract: &Checkout,
-        facts: &Facts,
-        fields: &Fields,
-        request: &Request,
-    ) -> Reply {
+    pub(super) fn take_checkout(&mut self, now: Timestamp, sent: &Sent<'_>, facts: &Facts) -> Reply {
+        let Sent { shop, contract, fields, request } = *sent;
         let refused =
             |errors: &[(&str, &str)]| Reply::Answer(told(encode::errors_reply(contract.product, None, errors)));
         let wanted = match contract.product {
             Product::Page => &NEEDED_BY_SEAMLESS[..0],
             Product::Seamless => &NEEDED_BY_SEAMLESS[..],
         };
-        let is_missing = |(name, ..): &&Needed| field(fields, name).is_none_or(str::is_empty);
+        let is_missing = |(name, ..): &&Needed| sent.field(name).is_none_or(str::is_empty);
         let missing: Vec<(&str, &str)> =
             NEEDED.iter().chain(wanted).filter(is_missing).map(|(_, code, text)| (*code, *text)).collect();
         if !missing.is_empty() {
             return refused(&missing);
         }
-        let Some(fingerprint) = field(fields, "requestFingerprint").filter(|text| !text.is_empty()) else {
+        let Some(fingerprint) = sent.field("requestFingerprint").filter(|text| !text.is_empty()) else {
             return refused(&[("11050", "FINGERPRINT is missing.")]);
         };
         if !init::verifies(request.body, contract.algorithm, shop.key.secret.expose_secret()) {
             return refused(&[("18050", "FINGERPRINT is invalid.")]);
         }
-        if field(fields, "duplicateRequestCheck").is_some_and(|yes| yes.eq_ignore_ascii_case("yes"))
+        if sent.field("duplicateRequestCheck").is_some_and(|yes| yes.eq_ignore_ascii_case("yes"))
             && !self.is_new(now, fingerprint)
         {
             return refused(&[("13050", "FINGERPRINT cannot be used twice.")]);
@@ -100,7 +93,7 @@ impl Gateway {
                 false => ("18017", "Amount is invalid."),
             }]);
         };
-        let merchant = &shop.account.name;
+        let merchant = sent.merchant();
         // Custom parameters are the shop's own affair: the gateway minds neither a missing id nor one that comes twice.
         let nth = self.payments.len();
         let request_id = match &facts.request_id {
@@ -133,14 +126,14 @@ impl Gateway {
             request_id: Some(&request_id),
             order_number: facts.order_number.as_ref(),
         };
-        let is_deposited = field(fields, "autoDeposit").is_some_and(|yes| yes.eq_ignore_ascii_case("yes"));
+        let is_deposited = sent.field("autoDeposit").is_some_and(|yes| yes.eq_ignore_ascii_case("yes"));
         let is_approved_first = APPROVED_FIRST.contains(&payment_type.as_deref().unwrap_or("CCARD"));
         let usual = usual_checkout(is_approved_first && !is_deposited);
         let (script, plan) = self.take_coming(&seen).unwrap_or_else(|| (usual, Plan::default()));
         if script == Script::NeverStarted {
             return Reply::Closed;
         }
-        let notify_url = field(fields, "confirmUrl").filter(|url| is_on_this_desk(url)).map(str::to_owned);
+        let notify_url = sent.field("confirmUrl").filter(|url| is_on_this_desk(url)).map(str::to_owned);
         let how = How { notify_url, kept_as: again, ..How::default() };
         match self.start(now, &submission, &script, &plan, how) {
             Ok(_) => Reply::Answer(sent_on(request, nth)),

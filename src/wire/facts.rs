@@ -4,6 +4,8 @@
 //! by name, each must fit a grammar of its own, and an id that repeats the request's card or account number is
 //! withheld. [`Unreadable`] and every `Debug` here show no byte of a body beyond these fields.
 
+use std::collections::{BTreeSet, HashSet};
+
 use crate::words::id::{GatewayOrderNumber, NotAnId, OrderNumber, RequestId, TransactionId};
 use crate::words::money::StatedAmount;
 
@@ -13,8 +15,9 @@ const WORD_MAX_BYTES: usize = 40;
 const WORD_MAX_DIGITS: usize = 4;
 /// Longest merchant account id or customer id, in bytes (fact sheet wpg a.2: 36).
 const ACCOUNT_MAX_BYTES: usize = 36;
-/// Shortest card or account number that is looked for in ids, in characters. A shorter one occurs by chance.
-const NUMBER_MIN_CHARS: usize = 8;
+/// Shortest and longest card or account number that is looked for in ids, in bytes without blanks and hyphens. A shorter
+/// one occurs by chance; an IBAN has at most 34.
+const NUMBER_BYTES: std::ops::RangeInclusive<usize> = 8..=34;
 
 /// One HTTP request as the shop sends it. The caller caps the body before it comes here.
 #[derive(Clone, Copy)]
@@ -200,7 +203,9 @@ pub enum Unreadable {
 #[derive(Default)]
 pub(super) struct Picker {
     /// Card and account numbers of the request, without blanks and hyphens.
-    private: Vec<String>,
+    private: HashSet<String>,
+    /// Their lengths in bytes: a request has one or two, and looking for all numbers at once stays linear.
+    lengths: BTreeSet<usize>,
 }
 
 impl Picker {
@@ -229,14 +234,19 @@ impl Picker {
     /// Remembers a card or account number, so that nothing that repeats it is picked.
     pub fn withhold(&mut self, number: &str) {
         let number = squeezed(number);
-        if number.chars().count() >= NUMBER_MIN_CHARS {
-            self.private.push(number);
+        if NUMBER_BYTES.contains(&number.len()) {
+            self.lengths.insert(number.len());
+            self.private.insert(number);
         }
     }
 
     fn is_withheld(&self, text: &str) -> bool {
+        if self.private.is_empty() {
+            return false;
+        }
         let text = squeezed(text);
-        self.private.iter().any(|number| text.contains(number.as_str()))
+        let parts = text.char_indices().flat_map(|(at, _)| self.lengths.iter().map(move |length| at..at + length));
+        parts.into_iter().any(|part| text.get(part).is_some_and(|part| self.private.contains(part)))
     }
 
     /// An id by its own rules.

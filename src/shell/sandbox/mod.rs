@@ -157,3 +157,6 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAd
     let bound = listener.local_addr()?;
     Ok((listener, bound))
 }
+
+#[cfg(test)]
+mod tests;

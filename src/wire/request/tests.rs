@@ -163,6 +163,7 @@ fn what_asks_and_what_nobody_knows_is_passed_by() {
             Ok(Request::Asks(Question::Retrieval)),
         ),
         (wpg(), "POST", "/engine/rest/merchants/m/payments/t", Ok(Request::Unknown)),
+        (wpg(), "DELETE", "/engine/rest/payments/", Ok(Request::Unknown)),
         (wpg(), "POST", "/engine/status/", Ok(Request::Unknown)),
         (wpg(), "POST", "", Ok(Request::Unknown)),
         (wpg(), "POST", "/engine/rest/payments/", Err(Unreadable::Empty)),
@@ -196,6 +197,23 @@ fn a_body_that_holds_no_payment_is_named_and_never_shown() {
     }
     // The same value twice says one thing.
     assert!(one(&checkout(), "/page/init.php", b"amount=1&amount=1&currency=EUR").contains("1.00 EUR"));
+}
+
+#[test]
+fn ids_that_only_resemble_a_number_of_the_payer_are_kept() {
+    let body = |id: &str, card: &str| {
+        format!("<payment><request-id>{id}</request-id><card><account-number>{card}</account-number></card></payment>")
+    };
+    for (id, card, expected) in [
+        ("r-4111111111111111", "4111111111111111", "Payment"),
+        ("4111-1111-1111-1111", "4111 1111 1111 1111", "Payment"),
+        ("r-4111111111111112", "4111111111111111", "Payment, r-4111111111111112"),
+        ("4111111111111111", "", "Payment, 4111111111111111"),
+        ("r-1", "1", "Payment, r-1"),
+        ("ä4111111111111111ä", "4111111111111111", "Payment"),
+    ] {
+        assert_eq!(one(&wpg(), "/rest/payments/", body(id, card).as_bytes()), expected, "{id} {card}");
+    }
 }
 
 /// A card number, a CVC and an IBAN wherever a shop may put them.

@@ -23,13 +23,11 @@ use crate::words::id::{OrderNumber, RequestId, TransactionId};
 /// [`Unreadable`] where the path takes payments and the body holds none that can be read. The gateway may still read it.
 pub fn read(request: &HttpRequest<'_>) -> Result<Request, Unreadable> {
     let Some(place) = place(request.path) else { return Ok(Request::Unknown) };
-    if request.method != "POST" {
-        return Ok(Request::Asks(Question::Retrieval));
+    match (request.method, place) {
+        ("GET" | "HEAD", _) => Ok(Request::Asks(Question::Retrieval)),
+        ("POST", Place::Payments | Place::Register | Place::PageForm) => payments(request, place).map(Request::Submits),
+        ("POST", Place::Retrieval) | (_, _) => Ok(Request::Unknown),
     }
-    if place == Place::Retrieval {
-        return Ok(Request::Unknown);
-    }
-    payments(request, place).map(Request::Submits)
 }
 
 /// What a path is for.
