@@ -21,6 +21,7 @@ pub mod prng;
 mod script;
 mod shop;
 mod operate_checkout;
+mod standing_checkout;
 mod take_checkout;
 mod take_wpg;
 mod truth;

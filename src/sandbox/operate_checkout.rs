@@ -5,8 +5,12 @@ use super::answer::{Answer, Reply};
 use super::answer_checkout::{Sent, told};
 use super::coming::{Of, Seen};
 use super::gateway::{Gateway, How, Name, NotTaken, Payment};
-use super::life::{CreditView, Life, Move, MoveKind, OrderView, PaymentView, day_end};
+use super::life::{Life, Move, MoveKind, day_end};
 use super::script::{Plan, Script};
+use super::standing_checkout::{
+    BAD_AMOUNT, BAD_CURRENCY, BAD_SOURCE, BAD_TRANSFER, CREDIT_TWICE, Done, NO_CREDIT, NO_ORDER, NOT_ALLOWED,
+    ORDER_TWICE, Refused, refused, standing,
+};
 use crate::core::submission::Submission;
 use crate::wire::checkout::encode;
 use crate::wire::request::{Facts, Operation};
@@ -16,38 +20,6 @@ use crate::words::time::{SignedDuration, Timestamp, days, later};
 
 /// How old the order may be that a recurring payment draws on (fact sheet checkout a.7).
 const SOURCE_AGE_MAX: SignedDuration = days(400);
-
-/// Why an operation is not executed: the reply's status and its errors, each a code and a text.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Refused {
-    status: u8,
-    errors: Vec<(&'static str, &'static str)>,
-}
-
-impl Refused {
-    /// The request itself is wrong.
-    fn of(code: &'static str, text: &'static str) -> Refused {
-        Refused { status: 1, errors: vec![(code, text)] }
-    }
-}
-
-/// What an operation gives back beside `status=0`.
-type Done = Vec<(&'static str, String)>;
-
-const NO_ORDER: (&str, &str) = ("18011", "Order number is invalid.");
-const NO_PAYMENT: (&str, &str) = ("18012", "Payment number is invalid.");
-const NO_CREDIT: (&str, &str) = ("18013", "Credit number is invalid.");
-const BAD_AMOUNT: (&str, &str) = ("18017", "Amount is invalid.");
-const BAD_CURRENCY: (&str, &str) = ("18019", "Currency is invalid.");
-const BAD_SOURCE: (&str, &str) = ("18159", "Source ORDERNUMBER is invalid.");
-const NOT_ALLOWED: (&str, &str) = ("14008", "COMMAND is not allowed.");
-const ORDER_TWICE: (&str, &str) = ("13011", "Order number cannot be used twice.");
-const CREDIT_TWICE: (&str, &str) = ("13013", "Credit number cannot be used twice.");
-const BAD_TRANSFER: (&str, &str) = ("18216", "FUNDTRANSFERTYPE is invalid.");
-
-fn refused(why: (&'static str, &'static str)) -> Refused {
-    Refused::of(why.0, why.1)
-}
 
 /// The fields an operation cannot do without, with the code and text for each that is missing.
 fn needed(operation: Operation) -> &'static [(&'static str, &'static str, &'static str)] {
@@ -68,13 +40,6 @@ fn needed(operation: Operation) -> &'static [(&'static str, &'static str, &'stat
         }
         Operation::GenerateOrderNumber | Operation::GetFinancialInstitutions | Operation::GetOrderDetails => &[],
     }
-}
-
-/// An order as it stands: what an operation changes.
-struct Standing {
-    state: &'static str,
-    payments: Vec<PaymentView>,
-    credits: Vec<CreditView>,
 }
 
 impl Gateway {
@@ -163,7 +128,13 @@ impl Gateway {
             Operation::ApproveReversal => standing.approve_reversal()?,
             Operation::DepositReversal => standing.deposit_reversal(facts)?,
             Operation::Refund => standing.refund(&fresh, money(facts)?)?,
-            _ => standing.refund_reversal(facts)?,
+            Operation::RefundReversal => standing.refund_reversal(facts)?,
+            // They make an order or a credit of their own, or change nothing.
+            Operation::RecurPayment
+            | Operation::TransferFund
+            | Operation::GenerateOrderNumber
+            | Operation::GetFinancialInstitutions
+            | Operation::GetOrderDetails => return Err(refused(NOT_ALLOWED)),
         };
         let moves = moves.into_iter().map(|(kind, amount, object)| Move {
             at: now,
@@ -301,123 +272,5 @@ fn bare(merchant: &MerchantName, request_id: RequestId, amount: Amount) -> Submi
         custom_fields: None,
         resolver_category: None,
         captures_due: None,
-    }
-}
-
-/// How an order stands now; `None` where the gateway knows no such order, or it failed.
-fn standing(payment: &Payment, number: &GatewayOrderNumber, now: Timestamp) -> Option<Standing> {
-    let order = payment.life.orders.iter().find(|order| order.number == *number)?;
-    match order.view(now) {
-        OrderView::Exists { state, payments, credits } => {
-            Some(Standing { state, payments: payments.clone(), credits: credits.clone() })
-        }
-        OrderView::Unknown | OrderView::Undecided { .. } | OrderView::Rejected => None,
-    }
-}
-
-/// Money that moves with an operation: which way, how much, of which object.
-type Moved = Vec<(MoveKind, Amount, String)>;
-
-impl Standing {
-    fn view(&self) -> OrderView {
-        OrderView::Exists { state: self.state, payments: self.payments.clone(), credits: self.credits.clone() }
-    }
-
-    /// The day-end closing: what was captured or refunded is final, and only refunds change the order.
-    fn close(&mut self) {
-        for payment in self.payments.iter_mut().filter(|payment| payment.state == "payment_deposited") {
-            payment.state = "payment_closed";
-        }
-        for credit in &mut self.credits {
-            credit.state = "credit_closed";
-        }
-        if self.payments.iter().any(|payment| payment.state == "payment_closed") {
-            self.state = "REFUNDABLE";
-        }
-    }
-
-    /// Captures a reservation. A part becomes a payment of its own, and the rest stays reserved.
-    fn deposit(&mut self, fresh: &GatewayOrderNumber, amount: Amount) -> Result<(Done, Moved), Refused> {
-        let approved = self.payments.iter_mut().find(|payment| payment.state == "payment_approved");
-        let approved = approved.ok_or(refused(NOT_ALLOWED))?;
-        if approved.approved.currency() != amount.currency() {
-            return Err(refused(BAD_CURRENCY));
-        }
-        if amount.value() > approved.approved.value() {
-            return Err(refused(BAD_AMOUNT));
-        }
-        let held = format!("payment:{}", approved.number);
-        let number = if amount == approved.approved {
-            approved.state = "payment_deposited";
-            approved.deposited = amount;
-            approved.number.clone()
-        } else {
-            approved.approved = approved.approved.checked_add(amount.negated()).ok_or(refused(BAD_AMOUNT))?;
-            let part = PaymentView {
-                number: fresh.to_string(),
-                state: "payment_deposited",
-                approved: amount,
-                deposited: amount,
-            };
-            self.payments.push(part);
-            fresh.to_string()
-        };
-        let moves = vec![(MoveKind::Release, amount, held), (MoveKind::In, amount, format!("payment:{number}"))];
-        Ok((vec![("paymentNumber", number)], moves))
-    }
-
-    /// Gives the reservation back; the payment object vanishes.
-    fn approve_reversal(&mut self) -> Result<(Done, Moved), Refused> {
-        let is_untouched = self.payments.iter().all(|payment| payment.state == "payment_approved");
-        if self.payments.is_empty() || !is_untouched {
-            return Err(refused(NOT_ALLOWED));
-        }
-        let released = std::mem::take(&mut self.payments).into_iter();
-        let moves = released.map(|p| (MoveKind::Release, p.approved, format!("payment:{}", p.number))).collect();
-        Ok((Vec::new(), moves))
-    }
-
-    /// Takes a capture back before the day-end closing: it is a reservation again.
-    fn deposit_reversal(&mut self, facts: &Facts) -> Result<(Done, Moved), Refused> {
-        let wanted = facts.object.as_ref().and_then(|object| object.as_str().strip_prefix("payment:"));
-        let payment = self.payments.iter_mut().find(|payment| Some(payment.number.as_str()) == wanted);
-        let payment = payment.ok_or(refused(NO_PAYMENT))?;
-        if payment.state != "payment_deposited" {
-            return Err(refused(NOT_ALLOWED));
-        }
-        let (amount, object) = (payment.deposited, format!("payment:{}", payment.number));
-        payment.state = "payment_approved";
-        payment.deposited = Amount::zero(amount.currency());
-        Ok((Vec::new(), vec![(MoveKind::Out, amount, object.clone()), (MoveKind::Hold, amount, object)]))
-    }
-
-    /// Pays back after the day-end closing, at most what was captured.
-    fn refund(&mut self, fresh: &GatewayOrderNumber, amount: Amount) -> Result<(Done, Moved), Refused> {
-        if self.state != "REFUNDABLE" {
-            return Err(refused(NOT_ALLOWED));
-        }
-        let closed = self.payments.iter().filter(|payment| payment.state == "payment_closed");
-        let captured = closed.map(|payment| payment.deposited);
-        let credited = self.credits.iter().map(|credit| credit.amount.negated());
-        let left =
-            captured.chain(credited).try_fold(Amount::zero(amount.currency()), |sum, part| sum.checked_add(part));
-        let left = left.ok_or(refused(BAD_CURRENCY))?;
-        if amount.value() > left.value() {
-            return Err(refused(BAD_AMOUNT));
-        }
-        self.credits.push(CreditView { number: fresh.to_string(), state: "credit_refunded", amount });
-        Ok((vec![("creditNumber", fresh.to_string())], vec![(MoveKind::Out, amount, format!("credit:{fresh}"))]))
-    }
-
-    /// Takes a refund back before its day-end closing; the credit object vanishes.
-    fn refund_reversal(&mut self, facts: &Facts) -> Result<(Done, Moved), Refused> {
-        let wanted = facts.object.as_ref().and_then(|object| object.as_str().strip_prefix("credit:"));
-        let at = self.credits.iter().position(|credit| Some(credit.number.as_str()) == wanted);
-        let at = at.ok_or(refused(NO_CREDIT))?;
-        if self.credits[at].state != "credit_refunded" {
-            return Err(refused(NOT_ALLOWED));
-        }
-        let credit = self.credits.remove(at);
-        Ok((Vec::new(), vec![(MoveKind::In, credit.amount, format!("credit:{}", credit.number))]))
     }
 }

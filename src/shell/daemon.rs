@@ -107,14 +107,10 @@ fn bind(config: &Config) -> anyhow::Result<Bound> {
         bound.set_nonblocking(true)?;
         anyhow::Ok(bound)
     };
-    let mut inherited = listenfd::ListenFd::from_env();
-    let public = match inherited.take_tcp_listener(0).context("the socket systemd gives is not TCP")? {
-        Some(public) => {
-            public.set_nonblocking(true)?;
-            public
-        }
-        None => tcp(config.listen.public)?,
-    };
+    let mut inherited = inherited()?;
+    // The proxy's are told by their addresses; what is left is the public one, wherever systemd has it.
+    let proxies = proxy::bind(&config.proxies, &mut inherited)?;
+    let public = inherited.into_iter().next().map_or_else(|| tcp(config.listen.public), Ok)?;
     let path = &config.listen.admin_socket;
     if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
         std::fs::DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
@@ -131,8 +127,20 @@ fn bind(config: &Config) -> anyhow::Result<Bound> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
     socket.set_nonblocking(true)?;
     let admin_tcp = config.listen.admin_tcp.as_ref().map(|admin| tcp(admin.address)).transpose()?;
-    let proxies = proxy::bind(&config.proxies)?;
     Ok(Bound { public, socket, admin_tcp, proxies })
+}
+
+/// The sockets that systemd listens on for us, so that senders are queued while we restart.
+fn inherited() -> anyhow::Result<Vec<std::net::TcpListener>> {
+    let mut given = listenfd::ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for n in 0..given.len() {
+        if let Some(listener) = given.take_tcp_listener(n).context("a socket that systemd gives is not TCP")? {
+            listener.set_nonblocking(true)?;
+            listeners.push(listener);
+        }
+    }
+    Ok(listeners)
 }
 
 async fn run(config: Config, file: StoreFile, ready_file: Option<&Path>) -> anyhow::Result<u8> {

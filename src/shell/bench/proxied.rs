@@ -33,15 +33,18 @@ pub fn proxied(dir: &Path, extent: &Extent) -> anyhow::Result<Vec<Figure>> {
     let server = Server::that_keeps(&place)?;
     let writer = server.writer.clone().context("a server that keeps has a writer")?;
     let gateway = gateway()?;
-    let bound = proxy::bind(&[Proxy {
-        merchant: MerchantName::new(MERCHANT)?,
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        upstream: format!("http://{gateway}").parse()?,
-        allow_private_address: false,
-        when_not_kept: WhenNotKept::FailClosed,
-        connections_max: 8,
-        times: Times { keep: NEVER, connect: NEVER, answer: NEVER, idle: NEVER },
-    }])?;
+    let bound = proxy::bind(
+        &[Proxy {
+            merchant: MerchantName::new(MERCHANT)?,
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            upstream: format!("http://{gateway}").parse()?,
+            allow_private_address: false,
+            when_not_kept: WhenNotKept::FailClosed,
+            connections_max: 8,
+            times: Times { keep: NEVER, connect: NEVER, answer: NEVER, idle: NEVER },
+        }],
+        &mut Vec::new(),
+    )?;
     let listener = bound.first().context("one proxy has one listener")?.address;
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     server.runtime.block_on(async { proxy::start(bound, &writer, &tracker, &stop) })?;

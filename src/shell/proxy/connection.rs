@@ -27,6 +27,8 @@ use crate::wire::request::HttpRequest;
 
 /// From a head's first byte to its last.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// From then to the last byte of a body that is read before it passes.
+const BODY_DEADLINE: Duration = Duration::from_secs(120);
 /// For an answer of our own to reach the shop.
 const REPLY_DEADLINE: Duration = Duration::from_secs(5);
 /// What a sender whose request was refused may still send before its connection is closed: closing earlier would
@@ -197,6 +199,7 @@ impl Connection {
         let mut room: Option<OwnedSemaphorePermit> = None;
         let told_too_long = matches!(head.framing, Framing::Length(bytes) if bytes > BODY_MAX_BYTES as u64);
         let mut too_much = told_too_long.then_some(NotKept::TooLong);
+        let until = Instant::now() + BODY_DEADLINE;
         self.welcome(head).await;
         while too_much.is_none() {
             let inbox = &self.shop.reader.inbox;
@@ -223,7 +226,8 @@ impl Connection {
                 }
             }
             // A shop that goes away in the middle of its request has sent nothing.
-            self.shop.reader.fill_within(self.way.times.idle).await.map_err(|_| Reply::Incomplete)?;
+            let filled = timeout_at(until, self.shop.reader.fill_within(self.way.times.idle)).await;
+            filled.unwrap_or(Err(Silence::TimeOut)).map_err(|_| Reply::Incomplete)?;
         }
         Ok(Collected { content, body, seen, too_much, _room: room })
     }

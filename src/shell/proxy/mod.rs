@@ -68,11 +68,16 @@ pub struct Bound {
     pub address: SocketAddr,
 }
 
-/// Binds all listeners, so that a port that is taken stops the start.
-pub fn bind(proxies: &[Proxy]) -> anyhow::Result<Vec<Bound>> {
+/// Binds all listeners, so that a port that is taken stops the start. Those that were inherited are taken out of
+/// `inherited`.
+pub fn bind(proxies: &[Proxy], inherited: &mut Vec<std::net::TcpListener>) -> anyhow::Result<Vec<Bound>> {
     let bind = |settings: &Proxy| {
-        let listener = std::net::TcpListener::bind(settings.listen)
-            .with_context(|| format!("the proxy of {} can't listen on {}", settings.merchant, settings.listen))?;
+        let is_ours = |given: &std::net::TcpListener| given.local_addr().is_ok_and(|at| at == settings.listen);
+        let listener = match inherited.iter().position(is_ours) {
+            Some(n) => inherited.remove(n),
+            None => std::net::TcpListener::bind(settings.listen)
+                .with_context(|| format!("the proxy of {} can't listen on {}", settings.merchant, settings.listen))?,
+        };
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         Ok(Bound { settings: settings.clone(), listener, address })

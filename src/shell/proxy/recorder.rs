@@ -68,11 +68,11 @@ impl Recorder {
                 what => what.clone(),
             };
             let response = ResponseSeen { merchant, request_id, what };
-            match self.writer.respond(response.clone()).await {
-                Ok(Responded::Kept { .. } | Responded::Refused(_)) => {}
+            match timeout(self.keep_timeout, self.writer.respond(response.clone())).await {
+                Ok(Ok(Responded::Kept { .. } | Responded::Refused(_))) => {}
                 // Its submission may still wait to be kept.
-                Ok(Responded::UnknownRequest) if self.late.is_empty() => {}
-                Ok(Responded::UnknownRequest) | Err(_) => self.late.take_response(response),
+                Ok(Ok(Responded::UnknownRequest)) if self.late.is_empty() => {}
+                Ok(Ok(Responded::UnknownRequest) | Err(_)) | Err(_) => self.late.take_response(response),
             }
         }
     }

@@ -25,21 +25,25 @@ struct Desk {
     stop: CancellationToken,
 }
 
-async fn desk(when_not_kept: WhenNotKept) -> Desk {
-    let books = MemoryBooks::default();
-    let writer = started(&books).await;
-    let gateway = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let upstream = format!("http://{}", gateway.local_addr().expect("an address"));
-    let settings = Proxy {
+fn settings(listen: SocketAddr, upstream: SocketAddr, when_not_kept: WhenNotKept) -> Proxy {
+    Proxy {
         merchant: name(),
-        listen: "127.0.0.1:0".parse().expect("an address"),
-        upstream: address::base_url(&upstream, false).expect("an address"),
+        listen,
+        upstream: address::base_url(&format!("http://{upstream}"), false).expect("an address"),
         allow_private_address: false,
         when_not_kept,
         connections_max: 8,
         times: Times { keep: STUCK, connect: STUCK, answer: Duration::from_millis(300), idle: STUCK },
-    };
-    let bound = bind(&[settings]).expect("bound");
+    }
+}
+
+async fn desk(when_not_kept: WhenNotKept) -> Desk {
+    let books = MemoryBooks::default();
+    let writer = started(&books).await;
+    let gateway = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let any = "127.0.0.1:0".parse().expect("an address");
+    let settings = settings(any, gateway.local_addr().expect("an address"), when_not_kept);
+    let bound = bind(&[settings], &mut Vec::new()).expect("bound");
     let proxy = bound[0].address;
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     start(bound, &writer, &tracker, &stop).expect("started");
@@ -137,6 +141,18 @@ impl Desk {
         self.tracker.close();
         tokio::time::timeout(STUCK, self.tracker.wait()).await.expect("everything ends");
     }
+}
+
+#[test]
+fn listeners_that_systemd_holds_are_taken_by_their_addresses() {
+    let listen = || std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let (public, ours) = (listen(), listen());
+    let at = |listener: &std::net::TcpListener| listener.local_addr().expect("an address");
+    let (public_at, ours_at) = (at(&public), at(&ours));
+    let mut inherited = vec![ours, public];
+    let bound = bind(&[settings(ours_at, public_at, WhenNotKept::FailOpen)], &mut inherited).expect("bound");
+    assert_eq!(bound[0].address, ours_at);
+    assert_eq!(inherited.iter().map(at).collect::<Vec<_>>(), [public_at]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -243,6 +259,26 @@ async fn every_way_an_answer_fails_to_come_leaves_the_outcome_unknown() {
     let heard = shop.await.expect("no panic");
     assert!(heard.starts_with("HTTP/1.1 504 ") && heard.contains("its outcome is unknown"), "{heard}");
     drop(stream);
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_sent_at_once_pass_one_after_the_other_and_both_ends_close_together() {
+    let desk = desk(WhenNotKept::FailOpen).await;
+    let shop = desk.send(debit("r-1", "1.00") + "\r\n" + &debit("r-2", "2.00")).await;
+    let (mut stream, heard) = desk.hear().await;
+    let host = desk.gateway.local_addr().expect("an address").to_string();
+    let passed = |request: String| request.replace("Host: shop", &format!("Host: {host}"));
+    assert_eq!(heard, passed(debit("r-1", "1.00")), "the second waits for the first one's answer");
+    assert!(desk.payment("r-2").await.is_none());
+    stream.write_all(ANSWER.as_bytes()).await.expect("sent");
+    let mut second = vec![0; passed(debit("r-2", "2.00")).len()];
+    stream.read_exact(&mut second).await.expect("the second comes");
+    assert_eq!(String::from_utf8(second).expect("text"), passed(debit("r-2", "2.00")));
+    stream.write_all(ANSWER.as_bytes()).await.expect("sent");
+    // The gateway closes an idle connection, and so ends the shop's.
+    drop(stream);
+    assert_eq!(shop.await.expect("no panic"), ANSWER.repeat(2));
     desk.end().await;
 }
 
