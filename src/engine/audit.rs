@@ -20,7 +20,8 @@ pub struct Audit {
     pub journal_records: u64,
     pub payments: u64,
     pub ledger_entries: u64,
-    /// Payments that are neither settled, nor due, nor on a desk. Must be 0.
+    /// Payments that are neither settled, nor due, nor on a desk, and messages whose relay would never be tried.
+    /// Must be 0.
     pub forgotten: u64,
     /// Rows of projections that the journal does not explain. Must be 0.
     pub unexplained: u64,
@@ -88,6 +89,10 @@ impl Engine {
             compare(view, &made, table, &mut audit)?;
         }
         self.nothing_forgotten(view, &mut audit)?;
+        for stranded in self.stranded_relays(view)? {
+            audit.forgotten += 1;
+            audit.finding(stranded);
+        }
         audit.ledger_entries = books::next_number(view, Table::Ledger)? - 1;
         Ok(audit)
     }

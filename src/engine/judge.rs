@@ -112,15 +112,8 @@ impl Engine {
                     if let Some(number) = overflows {
                         self.record(draft, Event::Overflowed { number }, now)?;
                     }
-                    let known = match &request_id {
-                        Some(id) => books::by_request(draft, &envelope.merchant, id)?,
-                        None => None,
-                    };
-                    let is_repeat = match known {
-                        Some(number) => self.is_repeat(draft, &envelope.merchant, number, &gist, &digest)?,
-                        None => false,
-                    };
-                    heard.of_nobody(request_id.as_deref(), is_repeat);
+                    let id = request_id.as_deref();
+                    heard.of_nobody(id, self.is_repeat_for(draft, &envelope.merchant, id, &gist, &digest)?);
                     self.to_ring(draft, envelope, body, request_id.as_deref(), &remark)?;
                 }
                 Destination::Journal { number, request_id } => {

@@ -184,6 +184,22 @@ impl Engine {
         Ok(false)
     }
 
+    /// The same for a message that goes to the ring although its request may be known.
+    pub(super) fn is_repeat_for(
+        &self,
+        draft: &Draft,
+        merchant: &MerchantName,
+        request_id: Option<&str>,
+        gist: &str,
+        digest: &str,
+    ) -> Result<bool, Fault> {
+        let Some(id) = request_id.filter(|_| self.policy.relays.contains_key(merchant)) else { return Ok(false) };
+        match books::by_request(draft, merchant, id)? {
+            Some(number) => self.is_repeat(draft, merchant, number, gist, digest),
+            None => Ok(false),
+        }
+    }
+
     /// What can be passed on now for one account: of payments we know first, then the others; the oldest first,
     /// one of each request-id. `skip` names what is under way.
     pub fn relays_due(
@@ -418,6 +434,42 @@ impl Engine {
         Ok(())
     }
 
+    /// Waiting messages that nobody would ever try: neither due nor behind an earlier one of their request. There
+    /// must be none.
+    pub(super) fn stranded_relays(&self, view: &dyn View) -> Result<Vec<String>, Fault> {
+        let mut stranded = Vec::new();
+        for (merchant, backlog) in backlogs(view)? {
+            let (mut from, to) = (books::text_key(&merchant, ""), prefix_end(&books::text_key(&merchant, "")));
+            let mut found = 0;
+            loop {
+                let rows = view.range(Table::Relay, &from, &to, TICK_MAX_ROWS)?;
+                let Some((last, _)) = rows.last() else { break };
+                from = [last.as_slice(), &[0]].concat();
+                found += rows.len() as u64;
+                for (key, row) in &rows {
+                    let number = number_in(Table::Relay, key)?;
+                    let (waiting, _): (Waiting, _) = unpack(Table::Relay, key, row)?;
+                    let is_due = view.get(Table::RelayDue, &due_key(&merchant, &waiting, number))?.is_some();
+                    let is_behind = match line_prefix(&merchant, &waiting) {
+                        Some(prefix) => view
+                            .range(Table::RelayLines, &prefix, &prefix_end(&prefix), 1)?
+                            .first()
+                            .is_some_and(|(first, _)| *first < numbered(prefix, number)),
+                        None => false,
+                    };
+                    if !is_due && !is_behind {
+                        stranded.push(format!("relay message {number} of {merchant} waits and would never be tried"));
+                    }
+                }
+            }
+            if found != backlog.messages {
+                let counted = backlog.messages;
+                stranded.push(format!("the relay of {merchant} counts {counted} messages and has {found}"));
+            }
+        }
+        Ok(stranded)
+    }
+
     /// What waits, by account, for `status`.
     pub fn relay_status(&self, view: &dyn View) -> Result<Vec<Value>, Fault> {
         let mut rows = Vec::new();
@@ -457,7 +509,7 @@ impl Engine {
             let is_first = view.get(Table::RelayDue, &due_key(merchant, &waiting, number))?.is_some();
             items.push(json!({
                 "number": number,
-                "id": id(number),
+                "id": id(number, &waiting.digest),
                 "request_id": waiting.line,
                 "bytes": body.len(),
                 "kept_at": waiting.kept.wall,
@@ -482,8 +534,10 @@ fn rank(waiting: &Waiting) -> Rank {
     if waiting.payment.is_some() { Rank::Known } else { Rank::Other }
 }
 
-fn id(number: u64) -> String {
-    format!("relay-{number}")
+/// What the shop is told as the message's id. The digest keeps it apart from one that had the same number in books
+/// that were lost and restored from an older copy.
+fn id(number: u64, digest: &str) -> String {
+    format!("relay-{number}-{}", digest.get(..16).unwrap_or(digest))
 }
 
 fn ms(at: Timestamp) -> u64 {
@@ -534,8 +588,8 @@ fn relayable(view: &dyn View, merchant: &MerchantName, number: u64) -> Result<Re
     let key = row_key(merchant, number);
     let row = at(view, &key)?;
     let (waiting, body): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
-    let merchant = merchant.clone();
-    Ok(Relayable { merchant, number, id: id(number), content_type: waiting.content_type, body: body.to_vec() })
+    let (merchant, id) = (merchant.clone(), id(number, &waiting.digest));
+    Ok(Relayable { merchant, number, id, content_type: waiting.content_type, body: body.to_vec() })
 }
 
 fn backlog_key(merchant: &MerchantName) -> Vec<u8> {

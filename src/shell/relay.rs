@@ -62,7 +62,8 @@ impl Lane {
         if attempt.is_about_the_message() {
             self.absences = 0;
             self.absent_until = None;
-        } else {
+        } else if self.absent_until.is_none_or(|until| now >= until) {
+            // Those that were under way beside the first say nothing new.
             self.absences = self.absences.saturating_add(1);
             self.absent_until = Some(later(now, self.rule.pause(attempt, self.absences)));
         }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::shop::{Shop, say, text, until};
 
 /// So many rows that a run can be killed in their middle.
-const MANY_ROWS: u64 = 20_000;
+const MANY_ROWS: u64 = 8_000;
 
 fn write_list(shop: &Shop, name: &str, rows: u64) -> String {
     let path = shop.path(name);

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use jiff::tz::TimeZone;
+use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::columns::{Align, columns};
@@ -44,6 +45,9 @@ pub fn text(config: &Config, now: Timestamp) {
         row("", format!("each final after {} days", report.final_after_days));
     }
     row("alerts", config.webhook.as_ref().map_or_else(|| "to the log".into(), |w| format!("to the log and {}", w.url)));
+    for (name, shop) in &config.shops {
+        row("relay", format!("what comes for {name} goes on to {}", without_query(&shop.url)));
+    }
     line("");
     const HEADER: [(&str, Align); 6] = [
         ("merchant", Align::Left),
@@ -81,6 +85,8 @@ pub fn json(config: &Config, now: Timestamp) -> Value {
             "base_url": gateway.base_url.as_str(),
             "requests_per_second_max": gateway.requests_per_second_max,
             "lanes_max": gateway.lanes_max,
+            "relay": config.shops.get(name).map(|shop| without_query(&shop.url)),
+            "order_numbers": gateway.order_numbers,
         }))
     });
     json!({
@@ -106,6 +112,14 @@ fn proxy_json(proxy: &Proxy) -> Value {
         "upstream": proxy.upstream.as_str(),
         "when_not_kept": proxy.when_not_kept.name(),
     })
+}
+
+/// An address as it may be shown: what stands in its query may be a token.
+fn without_query(url: &Url) -> String {
+    let mut shown = url.clone();
+    shown.set_query(None);
+    shown.set_fragment(None);
+    shown.to_string()
 }
 
 /// What makes a notification of this account a fact.

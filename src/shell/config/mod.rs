@@ -265,7 +265,7 @@ impl Reading<'_> {
                 keys.insert(checked.account.name.clone(), key);
             }
             if let Some(raw) = &merchant.relay {
-                let (shop, relay) = relay::check(self, name, raw)?;
+                let (shop, relay) = relay::check(self, name, raw, listen.public.port())?;
                 shops.insert(checked.account.name.clone(), shop);
                 relays.insert(checked.account.name.clone(), relay);
             }

@@ -22,10 +22,21 @@ pub struct Shop {
     pub in_flight_max: usize,
 }
 
-pub(super) fn check(reading: &Reading, name: &str, raw: &raw::Relay) -> Result<(Shop, RelayPolicy), Problem> {
+/// `own_port`: where the daemon itself hears gateways; 0 while that is not known.
+pub(super) fn check(
+    reading: &Reading,
+    name: &str,
+    raw: &raw::Relay,
+    own_port: u16,
+) -> Result<(Shop, RelayPolicy), Problem> {
     let at = |key: &str| format!("merchants.{name}.relay.{key}");
     let url =
         address::any_url(&raw.url, raw.allow_private_address).map_err(|e| reading.problem(at("url"), e.to_string()))?;
+    // It would pass its own messages on to itself, for ever.
+    let is_own = address::is_loopback(&url) && own_port != 0 && url.port_or_known_default() == Some(own_port);
+    if is_own {
+        return Err(reading.problem(at("url"), "is the daemon's own listener"));
+    }
     let duration = |key: &str, text: &Option<String>, default: SignedDuration| match text {
         Some(text) => reading.duration(&at(key), text),
         None => Ok(default),

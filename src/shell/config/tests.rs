@@ -237,7 +237,9 @@ fn the_example_in_the_repository_is_good() {
 
 #[test]
 fn a_relay_is_read_with_its_limits_and_refused_by_key() {
-    let with = |table: &str| load_text(&format!("{GOOD}\n[merchants.shop-eu.relay]\n{table}"));
+    let with = |table: &str| {
+        load_text(&format!("{}\n[merchants.shop-eu.relay]\n{table}", GOOD.replace("127.0.0.1:0", "127.0.0.1:8077")))
+    };
     let config =
         with("url = \"https://shop.example.com/ipn?t=1\"\ngive_up_after = \"30d\"\nretry_max = \"6h\"").expect("good");
     let name = MerchantName::new("shop-eu").expect("a name");
@@ -248,6 +250,7 @@ fn a_relay_is_read_with_its_limits_and_refused_by_key() {
     for (table, key) in [
         ("forward_refuted = true", "merchants.shop-eu.relay.url"),
         ("url = \"http://shop.example.com\"", "merchants.shop-eu.relay.url"),
+        ("url = \"http://localhost:8077/ipn/shop-eu\"", "merchants.shop-eu.relay.url"),
         ("url = \"https://10.0.0.1\"", "merchants.shop-eu.relay.url"),
         ("url = \"https://a.example\"\nretry_first = \"2h\"\nretry_max = \"1h\"", "merchants.shop-eu.relay.retry_max"),
         ("url = \"https://a.example\"\ngive_up_after = \"1h\"", "merchants.shop-eu.relay.give_up_after"),
