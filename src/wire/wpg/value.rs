@@ -29,8 +29,16 @@ pub(super) fn amount(value: Option<&str>, currency: Option<&str>) -> Result<Opti
 }
 
 /// A decimal number, exactly. JSON numbers may carry an exponent (`1E+3`); it moves the point and
-/// rounds nothing.
+/// rounds nothing. XML's decimals may have a `+`, and nothing on one side of their point.
 fn decimal(text: &str) -> Option<Decimal> {
+    let unsigned = text.strip_prefix('+').or_else(|| text.strip_prefix('-')).unwrap_or(text);
+    let sign = if text.starts_with('-') { "-" } else { "" };
+    match unsigned.split_once('.') {
+        Some(("", part)) if !part.is_empty() => return parse_decimal(&format!("{sign}0.{part}")).ok(),
+        Some((whole, "")) if !whole.is_empty() => return parse_decimal(&format!("{sign}{whole}")).ok(),
+        _ if text.starts_with('+') && !unsigned.starts_with('-') => return parse_decimal(unsigned).ok(),
+        _ => {}
+    }
     let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else { return parse_decimal(text).ok() };
     let mantissa = parse_decimal(mantissa).ok()?;
     let exponent: i32 = exponent.parse().ok()?;
@@ -120,6 +128,14 @@ mod tests {
             ("12e-1", Some("EUR"), Some("1.20")),
             ("10.00", None, Some("10")),
             ("8", Some("840"), Some("8.00")),
+            ("+12.50", Some("EUR"), Some("12.50")),
+            ("5.", Some("EUR"), Some("5.00")),
+            (".5", Some("EUR"), Some("0.50")),
+            ("-.5", Some("EUR"), Some("-0.50")),
+            (".", Some("EUR"), Some("unreadable")),
+            ("-.", Some("EUR"), Some("unreadable")),
+            ("+-5", Some("EUR"), Some("unreadable")),
+            ("1.e5", Some("EUR"), Some("unreadable")),
             ("1e99", Some("EUR"), Some("unreadable")),
             ("1e", Some("EUR"), Some("unreadable")),
             ("12,50", Some("EUR"), Some("unreadable")),

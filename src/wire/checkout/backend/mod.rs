@@ -107,12 +107,17 @@ pub fn is_reply(body: &[u8]) -> bool {
         .is_ok_and(|form| form.get("status").is_some() && form.get("paymentState").is_none())
 }
 
-/// Reads a reply that was kept as a file, for people: whatever order it is about, with nothing that vouches for it.
+/// Reads a reply that was kept as a file, for people: whatever it is about, with nothing that vouches for it. A reply
+/// without `orders` answers another operation than getOrderDetails: it speaks of no transaction, and its fields are
+/// shown as they are.
 pub fn decode_reply(body: &[u8]) -> Result<Message, NoReply> {
     let reply = reply::read(200, body)?;
     let error_code = reply.error_codes().first().map(|code| form::shown(code));
+    let is_details = reply.status != 0 || reply.form.get("orders").is_some();
     let transactions = match order_details::read(&reply, None) {
-        (Outcome::Unavailable { why, .. }, _) if error_code.is_none() => return Err(NoReply::Unavailable { why }),
+        (Outcome::Unavailable { why, .. }, _) if error_code.is_none() && is_details => {
+            return Err(NoReply::Unavailable { why });
+        }
         (_, transactions) => transactions,
     };
     Ok(Message {
@@ -124,11 +129,19 @@ pub fn decode_reply(body: &[u8]) -> Result<Message, NoReply> {
         },
         transactions,
         payment_state: None,
-        gateway_order_number: reply.form.get("order.1.orderNumber").map(form::shown),
+        gateway_order_number: ["order.1.orderNumber", "orderNumber"]
+            .into_iter()
+            .find_map(|name| reply.form.get(name))
+            .map(form::shown),
         custom: BTreeMap::new(),
-        unverified: BTreeMap::new(),
+        unverified: if is_details { BTreeMap::new() } else { fields(&reply.form) },
         error_code,
     })
+}
+
+/// The fields of a reply, fit to be shown.
+fn fields(form: &Form) -> BTreeMap<String, String> {
+    form.fields().iter().map(|(name, value)| (form::shown(name), form::shown(value))).collect()
 }
 
 /// Reads the answer to generateOrderNumber.

@@ -330,7 +330,12 @@ fn a_reply_kept_as_a_file_is_read_without_a_question() {
     assert_eq!(message.authenticity.verdict(), "unverifiable");
     let refused = decode_reply(b"status=1&errorCode=11011").expect("a reply");
     assert_eq!((refused.transactions.len(), refused.error_code.as_deref()), (0, Some("11011")));
-    assert!(decode_reply(b"status=0&paymentNumber=1").is_err());
+    let deposited = decode_reply(b"status=0&paymentNumber=23473341").expect("the reply to a deposit");
+    assert!(deposited.transactions.is_empty());
+    assert_eq!(deposited.unverified.get("paymentNumber").map(String::as_str), Some("23473341"));
+    let number = decode_reply(b"status=0&orderNumber=1113051").expect("the reply to generateOrderNumber");
+    assert_eq!(number.gateway_order_number.as_deref(), Some("1113051"));
+    assert!(decode_reply(b"status=0&orders=2").is_err(), "details that cannot be read are none");
 }
 
 #[test]
