@@ -36,15 +36,24 @@ enum Item {
     Response(ResponseSeen),
 }
 
-/// What is not told yet of one account.
+/// What is not told yet of one listener's account.
 struct Tally {
     unkept: Unkept,
+    /// Requests that still wait to be kept.
+    waiting: u64,
     told_at: Option<Instant>,
+}
+
+/// An item, and the account in whose tally it counts: a request may be for another account than its listener's.
+#[derive(Clone)]
+struct Waiting {
+    item: Item,
+    counts_for: MerchantName,
 }
 
 #[derive(Default)]
 struct Held {
-    items: VecDeque<Item>,
+    items: VecDeque<Waiting>,
     tallies: BTreeMap<MerchantName, Tally>,
 }
 
@@ -59,6 +68,7 @@ impl Late {
     /// Takes what a request would have been kept as; nothing of one that could not be read.
     pub fn take(&self, merchant: &MerchantName, keeps: &[Keep], why: &NotKept, now: Timestamp) {
         let mut held = self.held();
+        let (mut waiting, mut lost) = (0, u64::from(keeps.is_empty()));
         for keep in keeps {
             let item = match keep {
                 // It was submitted now, whenever it comes into the books.
@@ -70,15 +80,15 @@ impl Late {
                 Keep::Operation(operation) => Item::Operation(operation.clone()),
             };
             if held.items.len() < ITEMS_MAX {
-                held.items.push_back(item);
+                held.items.push_back(Waiting { item, counts_for: merchant.clone() });
+                waiting += 1;
             } else {
-                held.tally(merchant, now, why).lost += 1;
+                lost += 1;
             }
         }
         let tally = held.tally(merchant, now, why);
-        if keeps.is_empty() {
-            tally.lost += 1;
-        }
+        tally.waiting += waiting;
+        tally.unkept.lost += lost;
         drop(held);
         self.ring.notify_one();
     }
@@ -87,7 +97,8 @@ impl Late {
     pub fn take_response(&self, response: ResponseSeen) {
         let mut held = self.held();
         if held.items.len() < ITEMS_MAX {
-            held.items.push_back(Item::Response(response));
+            let counts_for = response.merchant.clone();
+            held.items.push_back(Waiting { item: Item::Response(response), counts_for });
         }
         drop(held);
         self.ring.notify_one();
@@ -109,22 +120,22 @@ impl Late {
             self.keep(&writer).await;
         }
         if timeout(LAST_TRY_MAX, self.keep(&writer)).await.is_err() || !self.is_empty() {
-            let left = self.held().items.len();
+            let left = self.held().items.iter().filter(|waiting| waiting.item.is_request()).count();
             warn!(count = left, "{left} requests passed the proxy and could not be kept before the stop");
         }
     }
 
     async fn keep(&self, writer: &Writer) {
         loop {
-            let Some(item) = self.held().items.front().cloned() else { break };
-            let merchant = item.merchant().clone();
-            let Ok(is_kept) = keep(writer, item.clone()).await else { return };
+            let Some(Waiting { item, counts_for }) = self.held().items.front().cloned() else { break };
+            let is_request = item.is_request();
+            let Ok(is_kept) = keep(writer, item).await else { return };
             let mut held = self.held();
             held.items.pop_front();
-            let is_request = !matches!(item, Item::Response(_));
-            if let Some(tally) = held.tallies.get_mut(&merchant).filter(|_| is_request) {
+            if let Some(tally) = held.tallies.get_mut(&counts_for).filter(|_| is_request) {
                 let count = if is_kept { &mut tally.unkept.kept_late } else { &mut tally.unkept.lost };
                 *count += 1;
+                tally.waiting = tally.waiting.saturating_sub(1);
             }
         }
         self.tell(writer).await;
@@ -161,7 +172,7 @@ impl Late {
 }
 
 impl Held {
-    fn tally(&mut self, merchant: &MerchantName, now: Timestamp, why: &NotKept) -> &mut Unkept {
+    fn tally(&mut self, merchant: &MerchantName, now: Timestamp, why: &NotKept) -> &mut Tally {
         let tally = self.tallies.entry(merchant.clone()).or_insert_with(|| Tally {
             unkept: Unkept {
                 merchant: merchant.clone(),
@@ -171,6 +182,7 @@ impl Held {
                 lost: 0,
                 why: String::new(),
             },
+            waiting: 0,
             told_at: None,
         });
         if tally.is_told() {
@@ -178,22 +190,21 @@ impl Held {
         }
         tally.unkept.to = now;
         tally.unkept.why = why.to_string();
-        &mut tally.unkept
+        tally
     }
 }
 
 impl Tally {
     fn is_told(&self) -> bool {
-        self.unkept.kept_late == 0 && self.unkept.lost == 0
+        self.waiting == 0 && self.unkept.kept_late == 0 && self.unkept.lost == 0
     }
 }
 
 impl Item {
-    fn merchant(&self) -> &MerchantName {
+    fn is_request(&self) -> bool {
         match self {
-            Item::Submission(seen) => &seen.submission.merchant,
-            Item::Operation(operation) => &operation.merchant,
-            Item::Response(response) => &response.merchant,
+            Item::Submission(_) | Item::Operation(_) => true,
+            Item::Response(_) => false,
         }
     }
 }
@@ -208,4 +219,93 @@ async fn keep(writer: &Writer, item: Item) -> Result<bool, Down> {
         }
         Item::Response(response) => matches!(writer.respond(response).await?, Responded::Kept { .. }),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::account::{Account, Contract, Wpg};
+    use crate::engine::Target;
+    use crate::shell::books::memory::MemoryBooks;
+    use crate::shell::writer::tests::{name, started, submission};
+    use crate::words::id::TransactionId;
+
+    fn seen(id: &str) -> Keep {
+        Keep::Submission(Box::new(Seen { submission: submission(id), sent_to: None }))
+    }
+
+    fn at(minute: u8) -> Timestamp {
+        format!("2026-03-01T12:{minute:02}:00Z").parse().expect("a time")
+    }
+
+    async fn told(writer: &Writer) -> Vec<Unkept> {
+        let journal = writer.read(|engine, view, _| engine.journal(view, 0, 100)).await.expect("open").expect("read");
+        let records = journal.items.into_iter().filter(|record| record["event"] == "unkept");
+        records.map(|record| serde_json::from_value(record).expect("an unkept record")).collect()
+    }
+
+    #[tokio::test]
+    async fn an_interval_is_told_once_from_its_first_request_to_its_last() {
+        let writer = started(&MemoryBooks::default()).await;
+        let late = Late::default();
+        let operation = Keep::Operation(Operation {
+            merchant: name(),
+            target: Target::Transaction(TransactionId::new("t-1").expect("an id")),
+            name: "void-authorization".into(),
+        });
+        late.take(&name(), &[seen("r-1")], &NotKept::Down, at(1));
+        late.take(&name(), &[seen("r-2"), operation], &NotKept::Down, at(2));
+        late.take(&name(), &[], &NotKept::TooLong, at(3));
+        late.keep(&writer).await;
+        let whole = Unkept {
+            merchant: name(),
+            from: at(1),
+            to: at(3),
+            kept_late: 3,
+            lost: 1,
+            why: "the request is too long to be read".into(),
+        };
+        assert_eq!(told(&writer).await, [whole]);
+        // What comes within the minute is told later, as an interval of its own.
+        late.take(&name(), &[seen("r-3")], &NotKept::Down, at(4));
+        late.keep(&writer).await;
+        assert_eq!(told(&writer).await.len(), 1);
+        let held = late.held();
+        assert_eq!((held.tallies[&name()].unkept.from, held.tallies[&name()].unkept.kept_late), (at(4), 1));
+    }
+
+    #[tokio::test]
+    async fn what_memory_has_no_room_for_is_counted_as_lost() {
+        let late = Late::default();
+        for n in 0..ITEMS_MAX + 2 {
+            late.take(&name(), &[seen(&format!("r-{n}"))], &NotKept::Down, at(1));
+        }
+        let held = late.held();
+        assert_eq!((held.items.len(), held.tallies[&name()].unkept.lost), (ITEMS_MAX, 2));
+    }
+
+    #[tokio::test]
+    async fn a_request_for_another_account_counts_where_it_came_by() {
+        let books = MemoryBooks::default();
+        let mut engine = crate::engine::Engine::clone(&crate::shell::writer::tests::engine());
+        let listener = MerchantName::new("other").expect("a name");
+        let contract = Contract::Wpg(Wpg {
+            merchant_account_ids: vec!["m-2".into()],
+            resolver_category: None,
+            scheme: None,
+            siblings: Vec::new(),
+        });
+        let account = Account { name: listener.clone(), time_zone: "UTC".into(), contract };
+        engine.policy.accounts.insert(listener.clone(), account);
+        let clock = crate::shell::clock::Clock::new();
+        let open = Box::new(move || Ok(Box::new(books.clone()) as Box<dyn crate::shell::books::Books>));
+        let (writer, _) = crate::shell::writer::start(std::sync::Arc::new(engine), clock, open).expect("a thread");
+        let mut state = writer.state();
+        state.wait_for(|state| *state == crate::shell::writer::State::Open).await.expect("the writer lives");
+        let late = Late::default();
+        late.take(&listener, &[seen("r-1")], &NotKept::Down, at(1));
+        late.keep(&writer).await;
+        let told = told(&writer).await;
+        assert_eq!((told.len(), &told[0].merchant, told[0].kept_late), (1, &listener, 1));
+    }
 }

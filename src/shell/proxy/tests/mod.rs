@@ -180,6 +180,7 @@ async fn fail_closed_sends_nothing_that_is_not_kept() {
     desk.books.disk().full = true;
     let answer = desk.send(debit("r-1", "1.00")).await.await.expect("no panic");
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("nothing was sent"), "{answer}");
+    desk.is(|state| matches!(state, State::Down { .. })).await;
     let unreadable = debit("r-2", "1.00").replace("<request-id>r-2</request-id>", "<request-id>r-2<request-id/>");
     desk.books.disk().full = false;
     desk.is(|state| *state == State::Open).await;
