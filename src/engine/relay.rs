@@ -5,17 +5,18 @@
 //! became of messages that are evidence of a payment is journaled; of others only their number is, because a
 //! stranger can send as many as he likes.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-
 use crate::core::identity::strip_suffix;
 use crate::core::message::Authenticity;
 use crate::core::record::Event;
 use crate::core::relay::{Attempt, NotRelayed};
 use crate::engine::digest::digest;
 use crate::engine::packed::{Envelope, pack, unpack};
+use crate::engine::relay_rows::{
+    Backlog, Rank, Waiting, at, backlog, backlog_key, backlogs, due_key, due_prefix, id, line_prefix, ms, number_in,
+    numbered, put_backlog, row_key,
+};
 use crate::engine::relayed::trouble_key;
-use crate::engine::{Engine, Page, books};
+use crate::engine::{Engine, books};
 use crate::store::{Draft, Fault, Table, View, prefix_end};
 use crate::words::id::{MerchantName, PaymentNumber, RequestId};
 use crate::words::time::{Now, Timestamp, later};
@@ -24,8 +25,6 @@ use crate::words::time::{Now, Timestamp, later};
 const RELAYED_WAY: &str = "http";
 /// Row of `Table::Meta`: the number of the next message. Never used twice: the shop is told it as an id.
 const NEXT: &[u8] = b"relay_next";
-/// Rows of `Table::Meta`, by merchant account: what waits.
-const BACKLOG: &str = "relay/";
 /// Messages given up for their age in one tick; the rest waits a minute.
 const TICK_MAX_ROWS: usize = 500;
 /// Messages brought forward at once when one got through that had failed before.
@@ -76,30 +75,6 @@ pub struct Relayable {
     pub id: String,
     pub content_type: Option<String>,
     pub body: Vec<u8>,
-}
-
-/// What is kept with a waiting body.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct Waiting {
-    line: Option<String>,
-    payment: Option<PaymentNumber>,
-    digest: String,
-    content_type: Option<String>,
-    kept: Now,
-    attempts: u32,
-    /// Steady time before which it is not tried again.
-    not_before: Timestamp,
-    last: Option<Attempt>,
-}
-
-/// What waits for one account.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-struct Backlog {
-    messages: u64,
-    bytes: u64,
-    /// Of requests nobody submitted, since the last journal record about them.
-    accepted: u64,
-    lost: u64,
 }
 
 impl Engine {
@@ -433,155 +408,6 @@ impl Engine {
         }
         Ok(())
     }
-
-    /// Waiting messages that nobody would ever try: neither due nor behind an earlier one of their request. There
-    /// must be none.
-    pub(super) fn stranded_relays(&self, view: &dyn View) -> Result<Vec<String>, Fault> {
-        let mut stranded = Vec::new();
-        for (merchant, backlog) in backlogs(view)? {
-            let (mut from, to) = (books::text_key(&merchant, ""), prefix_end(&books::text_key(&merchant, "")));
-            let mut found = 0;
-            loop {
-                let rows = view.range(Table::Relay, &from, &to, TICK_MAX_ROWS)?;
-                let Some((last, _)) = rows.last() else { break };
-                from = [last.as_slice(), &[0]].concat();
-                found += rows.len() as u64;
-                for (key, row) in &rows {
-                    let number = number_in(Table::Relay, key)?;
-                    let (waiting, _): (Waiting, _) = unpack(Table::Relay, key, row)?;
-                    let is_due = view.get(Table::RelayDue, &due_key(&merchant, &waiting, number))?.is_some();
-                    let is_behind = match line_prefix(&merchant, &waiting) {
-                        Some(prefix) => view
-                            .range(Table::RelayLines, &prefix, &prefix_end(&prefix), 1)?
-                            .first()
-                            .is_some_and(|(first, _)| *first < numbered(prefix, number)),
-                        None => false,
-                    };
-                    if !is_due && !is_behind {
-                        stranded.push(format!("relay message {number} of {merchant} waits and would never be tried"));
-                    }
-                }
-            }
-            if found != backlog.messages {
-                let counted = backlog.messages;
-                stranded.push(format!("the relay of {merchant} counts {counted} messages and has {found}"));
-            }
-        }
-        Ok(stranded)
-    }
-
-    /// What waits, by account, for `status`.
-    pub fn relay_status(&self, view: &dyn View) -> Result<Vec<Value>, Fault> {
-        let mut rows = Vec::new();
-        for (merchant, backlog) in backlogs(view)?.into_iter().filter(|(_, backlog)| backlog.messages > 0) {
-            let prefix = books::text_key(&merchant, "");
-            let oldest = match view.range(Table::Relay, &prefix, &prefix_end(&prefix), 1)?.first() {
-                Some((key, row)) => Some(unpack::<Waiting>(Table::Relay, key, row)?.0),
-                None => None,
-            };
-            rows.push(json!({
-                "merchant": merchant,
-                "waiting": backlog.messages,
-                "bytes": backlog.bytes,
-                "oldest_kept_at": oldest.as_ref().map(|oldest| oldest.kept.wall),
-                "last_attempt": oldest.and_then(|oldest| oldest.last).map(|last| last.text()),
-            }));
-        }
-        Ok(rows)
-    }
-
-    /// One account's waiting messages behind number `after`, oldest first, without their bodies.
-    pub fn relays(
-        &self,
-        view: &dyn View,
-        merchant: &MerchantName,
-        after: u64,
-        limit: usize,
-        now: Now,
-    ) -> Result<Page, Fault> {
-        let from = row_key(merchant, after.saturating_add(1));
-        let rows = view.range(Table::Relay, &from, &prefix_end(&books::text_key(merchant, "")), limit)?;
-        let mut items = Vec::new();
-        let mut last = None;
-        for (key, row) in &rows {
-            let number = number_in(Table::Relay, key)?;
-            let (waiting, body): (Waiting, _) = unpack(Table::Relay, key, row)?;
-            let is_first = view.get(Table::RelayDue, &due_key(merchant, &waiting, number))?.is_some();
-            items.push(json!({
-                "number": number,
-                "id": id(number, &waiting.digest),
-                "request_id": waiting.line,
-                "bytes": body.len(),
-                "kept_at": waiting.kept.wall,
-                "attempts": waiting.attempts,
-                "last_attempt": waiting.last.map(|last| last.text()),
-                "next_attempt_at": is_first.then(|| now.wall_of(waiting.not_before)),
-            }));
-            last = Some(number);
-        }
-        Ok(Page { next: last.filter(|_| rows.len() == limit), items })
-    }
-}
-
-/// What goes first.
-#[derive(Clone, Copy)]
-enum Rank {
-    Known = 0,
-    Other = 1,
-}
-
-fn rank(waiting: &Waiting) -> Rank {
-    if waiting.payment.is_some() { Rank::Known } else { Rank::Other }
-}
-
-/// What the shop is told as the message's id. The digest keeps it apart from one that had the same number in books
-/// that were lost and restored from an older copy.
-fn id(number: u64, digest: &str) -> String {
-    format!("relay-{number}-{}", digest.get(..16).unwrap_or(digest))
-}
-
-fn ms(at: Timestamp) -> u64 {
-    at.as_millisecond().max(0).unsigned_abs()
-}
-
-fn numbered(mut prefix: Vec<u8>, number: u64) -> Vec<u8> {
-    prefix.extend_from_slice(&number.to_be_bytes());
-    prefix
-}
-
-fn row_key(merchant: &MerchantName, number: u64) -> Vec<u8> {
-    numbered(books::text_key(merchant, ""), number)
-}
-
-/// The keys of the messages of one line; `None`: it stands for itself.
-fn line_prefix(merchant: &MerchantName, waiting: &Waiting) -> Option<Vec<u8>> {
-    let line = waiting.line.as_ref()?;
-    let mut prefix = books::text_key(merchant, &digest(line.as_bytes()));
-    prefix.push(0);
-    Some(prefix)
-}
-
-fn due_prefix(merchant: &MerchantName, rank: Rank) -> Vec<u8> {
-    let mut key = books::text_key(merchant, "");
-    key.push(rank as u8);
-    key
-}
-
-fn due_key(merchant: &MerchantName, waiting: &Waiting, number: u64) -> Vec<u8> {
-    let mut key = due_prefix(merchant, rank(waiting));
-    key.extend_from_slice(&ms(waiting.not_before).to_be_bytes());
-    numbered(key, number)
-}
-
-fn number_in(table: Table, key: &[u8]) -> Result<u64, Fault> {
-    let (_, number) =
-        key.split_last_chunk::<8>().ok_or_else(|| Fault::damaged(table, key, "the key is shorter than its number"))?;
-    Ok(u64::from_be_bytes(*number))
-}
-
-/// A row that another one names: it must be there.
-fn at(view: &dyn View, key: &[u8]) -> Result<Vec<u8>, Fault> {
-    view.get(Table::Relay, key)?.ok_or_else(|| Fault::damaged(Table::Relay, key, "named, and missing"))
 }
 
 fn relayable(view: &dyn View, merchant: &MerchantName, number: u64) -> Result<Relayable, Fault> {
@@ -590,32 +416,4 @@ fn relayable(view: &dyn View, merchant: &MerchantName, number: u64) -> Result<Re
     let (waiting, body): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
     let (merchant, id) = (merchant.clone(), id(number, &waiting.digest));
     Ok(Relayable { merchant, number, id, content_type: waiting.content_type, body: body.to_vec() })
-}
-
-fn backlog_key(merchant: &MerchantName) -> Vec<u8> {
-    format!("{BACKLOG}{merchant}").into_bytes()
-}
-
-fn backlog(view: &dyn View, merchant: &MerchantName) -> Result<Backlog, Fault> {
-    Ok(books::read(view, Table::Meta, &backlog_key(merchant))?.unwrap_or_default())
-}
-
-fn put_backlog(draft: &mut Draft, merchant: &MerchantName, backlog: Backlog) -> Result<(), Fault> {
-    books::write(draft, Table::Meta, backlog_key(merchant), &backlog)
-}
-
-/// The accounts for which something waits or was counted; one that is not configured any more too.
-fn backlogs(view: &dyn View) -> Result<Vec<(MerchantName, Backlog)>, Fault> {
-    /// Accounts of one store; nobody has that many contracts.
-    const MERCHANTS_MAX: usize = 10_000;
-    let prefix = BACKLOG.as_bytes();
-    let rows = view.range(Table::Meta, prefix, &prefix_end(prefix), MERCHANTS_MAX)?;
-    rows.iter()
-        .map(|(key, row)| {
-            let name = key.get(prefix.len()..).and_then(|name| std::str::from_utf8(name).ok());
-            let name = name.and_then(|name| MerchantName::new(name).ok());
-            let name = name.ok_or_else(|| Fault::damaged(Table::Meta, key, "names no merchant account"))?;
-            Ok((name, books::parse(Table::Meta, key, row)?))
-        })
-        .collect()
 }

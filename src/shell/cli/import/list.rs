@@ -175,7 +175,9 @@ impl Csv {
                 let text = self.import.encoding.decode_without_bom_handling_and_without_replacement(bytes);
                 Some(text.map(std::borrow::Cow::into_owned).ok_or_else(|| not_in(&self.import)))
             };
-            cell::submission(&self.import, &cell).and_then(|object| to_raw_value(&object).map_err(|e| e.to_string()))
+            cell::submission(&self.import, &cell)
+                .and_then(|object| to_raw_value(&object).map_err(|e| e.to_string()))
+                .and_then(|json| if json.get().len() > ROW_MAX_BYTES { Err(too_long()) } else { Ok(json) })
         } else {
             Err(format!("it has {} columns, the heading has {}", record.len(), self.headings.len()))
         };
@@ -208,6 +210,10 @@ fn open_end(mut file: &File) -> std::io::Result<Option<u64>> {
 /// Whether a list without this column says nothing that could be a submission.
 fn is_needed(import: &Import, field: &str) -> bool {
     matches!(field, "merchant" | "request_id" | "amount" | "currency") && !import.defaults.contains_key(field)
+}
+
+fn too_long() -> String {
+    format!("longer than {ROW_MAX_BYTES} bytes")
 }
 
 fn not_in(import: &Import) -> String {

@@ -1,0 +1,127 @@
+//! The relay's rows: messages that wait with their bodies, the order within one request-id, what is due, what is
+//! counted. Not made again from the journal: they hold what the shop was not given yet.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::relay::Attempt;
+use crate::engine::books;
+use crate::engine::digest::digest;
+use crate::store::{Draft, Fault, Table, View, prefix_end};
+use crate::words::id::{MerchantName, PaymentNumber};
+use crate::words::time::{Now, Timestamp};
+
+/// Rows of `Table::Meta`, by merchant account: what waits.
+const BACKLOG: &str = "relay/";
+
+/// What is kept with a waiting body.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) struct Waiting {
+    pub line: Option<String>,
+    pub payment: Option<PaymentNumber>,
+    pub digest: String,
+    pub content_type: Option<String>,
+    pub kept: Now,
+    pub attempts: u32,
+    /// Steady time before which it is not tried again.
+    pub not_before: Timestamp,
+    pub last: Option<Attempt>,
+}
+
+/// What waits for one account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Backlog {
+    pub messages: u64,
+    pub bytes: u64,
+    /// Of requests nobody submitted, since the last journal record about them.
+    pub accepted: u64,
+    pub lost: u64,
+}
+
+/// What goes first.
+#[derive(Clone, Copy)]
+pub(super) enum Rank {
+    Known = 0,
+    Other = 1,
+}
+
+fn rank(waiting: &Waiting) -> Rank {
+    if waiting.payment.is_some() { Rank::Known } else { Rank::Other }
+}
+
+/// What the shop is told as the message's id. The digest keeps it apart from one that had the same number in books
+/// that were lost and restored from an older copy.
+pub(super) fn id(number: u64, digest: &str) -> String {
+    format!("relay-{number}-{}", digest.get(..16).unwrap_or(digest))
+}
+
+pub(super) fn ms(at: Timestamp) -> u64 {
+    at.as_millisecond().max(0).unsigned_abs()
+}
+
+pub(super) fn numbered(mut prefix: Vec<u8>, number: u64) -> Vec<u8> {
+    prefix.extend_from_slice(&number.to_be_bytes());
+    prefix
+}
+
+pub(super) fn row_key(merchant: &MerchantName, number: u64) -> Vec<u8> {
+    numbered(books::text_key(merchant, ""), number)
+}
+
+/// The keys of the messages of one line; `None`: it stands for itself.
+pub(super) fn line_prefix(merchant: &MerchantName, waiting: &Waiting) -> Option<Vec<u8>> {
+    let line = waiting.line.as_ref()?;
+    let mut prefix = books::text_key(merchant, &digest(line.as_bytes()));
+    prefix.push(0);
+    Some(prefix)
+}
+
+pub(super) fn due_prefix(merchant: &MerchantName, rank: Rank) -> Vec<u8> {
+    let mut key = books::text_key(merchant, "");
+    key.push(rank as u8);
+    key
+}
+
+pub(super) fn due_key(merchant: &MerchantName, waiting: &Waiting, number: u64) -> Vec<u8> {
+    let mut key = due_prefix(merchant, rank(waiting));
+    key.extend_from_slice(&ms(waiting.not_before).to_be_bytes());
+    numbered(key, number)
+}
+
+pub(super) fn number_in(table: Table, key: &[u8]) -> Result<u64, Fault> {
+    let (_, number) =
+        key.split_last_chunk::<8>().ok_or_else(|| Fault::damaged(table, key, "the key is shorter than its number"))?;
+    Ok(u64::from_be_bytes(*number))
+}
+
+/// A row that another one names: it must be there.
+pub(super) fn at(view: &dyn View, key: &[u8]) -> Result<Vec<u8>, Fault> {
+    view.get(Table::Relay, key)?.ok_or_else(|| Fault::damaged(Table::Relay, key, "named, and missing"))
+}
+
+pub(super) fn backlog_key(merchant: &MerchantName) -> Vec<u8> {
+    format!("{BACKLOG}{merchant}").into_bytes()
+}
+
+pub(super) fn backlog(view: &dyn View, merchant: &MerchantName) -> Result<Backlog, Fault> {
+    Ok(books::read(view, Table::Meta, &backlog_key(merchant))?.unwrap_or_default())
+}
+
+pub(super) fn put_backlog(draft: &mut Draft, merchant: &MerchantName, backlog: Backlog) -> Result<(), Fault> {
+    books::write(draft, Table::Meta, backlog_key(merchant), &backlog)
+}
+
+/// The accounts for which something waits or was counted; one that is not configured any more too.
+pub(super) fn backlogs(view: &dyn View) -> Result<Vec<(MerchantName, Backlog)>, Fault> {
+    /// Accounts of one store; nobody has that many contracts.
+    const MERCHANTS_MAX: usize = 10_000;
+    let prefix = BACKLOG.as_bytes();
+    let rows = view.range(Table::Meta, prefix, &prefix_end(prefix), MERCHANTS_MAX)?;
+    rows.iter()
+        .map(|(key, row)| {
+            let name = key.get(prefix.len()..).and_then(|name| std::str::from_utf8(name).ok());
+            let name = name.and_then(|name| MerchantName::new(name).ok());
+            let name = name.ok_or_else(|| Fault::damaged(Table::Meta, key, "names no merchant account"))?;
+            Ok((name, books::parse(Table::Meta, key, row)?))
+        })
+        .collect()
+}
