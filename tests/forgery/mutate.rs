@@ -106,7 +106,7 @@ fn invented(shop: usize, prng: &mut Prng) -> Vec<u8> {
             pair("financialInstitution", "MC"),
             pair("language", "de"),
             pair("orderNumber", if prng.chance(500) { &number } else { "7000009" }),
-            pair("paymentState", *prng.pick::<&str>(&["SUCCESS", "SUCCESS", "PENDING", "FAILURE", "CANCEL"])),
+            pair("paymentState", prng.pick::<&str>(&["SUCCESS", "SUCCESS", "PENDING", "FAILURE", "CANCEL"])),
             pair("shopRequestId", &format!("{id}{suffix}")),
         ];
         let list = "amount,currency,paymentType,financialInstitution,language,orderNumber,paymentState,shopRequestId,secret,responseFingerprintOrder";
@@ -188,7 +188,7 @@ fn alter(fields: &mut Pairs, foreign: &Pairs, prng: &mut Prng) {
     let at = prng.below(fields.len() as u64) as usize;
     let place = |prng: &mut Prng, fields: &Pairs| prng.below(fields.len() as u64 + 1) as usize;
     match prng.below(16) {
-        0 => fields[at].1 = escaped(*prng.pick::<&str>(VALUES)),
+        0 => fields[at].1 = escaped(prng.pick::<&str>(VALUES)),
         1 => {
             let to = prng.below(fields.len() as u64) as usize;
             let value = fields[at].1.clone();
@@ -202,13 +202,13 @@ fn alter(fields: &mut Pairs, foreign: &Pairs, prng: &mut Prng) {
                 2 => fields[at].0.replacen('e', "%65", 1),
                 _ => fields[at].0.clone(),
             };
-            let value = if prng.chance(500) { fields[at].1.clone() } else { escaped(*prng.pick::<&str>(VALUES)) };
+            let value = if prng.chance(500) { fields[at].1.clone() } else { escaped(prng.pick::<&str>(VALUES)) };
             let to = place(prng, fields);
             fields.insert(to, (twin, value));
         }
         4 => {
             let to = place(prng, fields);
-            fields.insert(to, ((*prng.pick::<&str>(NAMES)).to_owned(), escaped(*prng.pick::<&str>(VALUES))));
+            fields.insert(to, ((*prng.pick::<&str>(NAMES)).to_owned(), escaped(prng.pick::<&str>(VALUES))));
         }
         5 => {
             // The signature of another message, or its values under this one.
@@ -232,7 +232,7 @@ fn alter(fields: &mut Pairs, foreign: &Pairs, prng: &mut Prng) {
             shift(fields, &names, prng);
         }
         12 | 13 => relist(fields, prng),
-        14 => fields[at].1 += &escaped(*prng.pick::<&str>(VALUES)),
+        14 => fields[at].1 += &escaped(prng.pick::<&str>(VALUES)),
         _ => {
             let to = prng.below(fields.len() as u64) as usize;
             fields.swap(at, to);

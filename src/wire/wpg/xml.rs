@@ -240,15 +240,17 @@ pub(super) fn shown(text: &str) -> String {
 pub(super) fn read(text: &str) -> Result<Document<'_>, Unreadable> {
     // The declaration may only come first; mails and copies put blanks before it.
     let text = text.trim_start();
-    if let Some(at) = control_character(text.as_bytes()) {
+    let bytes = Bytes::of(text.as_bytes());
+    if bytes.has_control
+        && let Some(at) = text.bytes().position(is_control)
+    {
         return Err(refused("a control character", at));
     }
     let mut reader = Reader::from_str(text);
     reader.config_mut().check_end_names = true;
     // About a token for every 12 bytes; more are made room for as they come.
     let mut document = Document { tokens: Vec::with_capacity(text.len() / 12 + 4), ..Document::default() };
-    let has_returns = text.contains('\r');
-    let ends = |piece| if has_returns { line_ends(piece) } else { piece };
+    let ends = |piece| if bytes.has_special { line_ends(piece) } else { piece };
     let mut open: Vec<usize> = Vec::new();
     let mut scope: Vec<Declaration> = Vec::new();
     let mut is_done = false;
@@ -272,7 +274,7 @@ pub(super) fn read(text: &str) -> Result<Document<'_>, Unreadable> {
                 let is_empty = matches!(event, Event::Empty(_));
                 let tag = &text[from + 1..to - if is_empty { 2 } else { 1 }];
                 let at = document.tokens.len();
-                let element = start(tag, from, &mut document, &mut scope)?;
+                let element = start(tag, from, bytes, &mut document, &mut scope)?;
                 document.tokens.push(Token::Start(element));
                 open.push(at);
                 if is_empty {
@@ -307,13 +309,29 @@ fn refused(what: &str, at: usize) -> Unreadable {
     Unreadable::new(format!("xml: {what} at byte {at} is refused"))
 }
 
-/// Where the first control character stands. By blocks without branches, which compilers turn into
-/// wide compares: this pass reads every byte of every message.
-fn control_character(bytes: &[u8]) -> Option<usize> {
-    let is_bad = |b: u8| (b < b' ') & (b != b'\t') & (b != b'\n') & (b != b'\r');
-    let block = bytes.chunks(64).position(|block| block.iter().fold(false, |bad, b| bad | is_bad(*b)))?;
-    let from = block * 64;
-    bytes[from..].iter().position(|b| is_bad(*b)).map(|at| from + at)
+/// What a text is made of, found in one pass over all of it: most messages are one line without references, and need no
+/// second look at their pieces. The pass has no branches, so that compilers turn it into wide compares.
+#[derive(Clone, Copy)]
+struct Bytes {
+    has_control: bool,
+    /// A reference, a tab or an end of line: what values are not written as they are read.
+    has_special: bool,
+}
+
+impl Bytes {
+    fn of(bytes: &[u8]) -> Bytes {
+        let (mut control, mut special) = (false, false);
+        for byte in bytes {
+            control |= is_control(*byte);
+            special |= (*byte == b'&') | (*byte == b'\t') | (*byte == b'\n') | (*byte == b'\r');
+        }
+        Bytes { has_control: control, has_special: special }
+    }
+}
+
+/// A byte that no XML document holds.
+fn is_control(byte: u8) -> bool {
+    (byte < b' ') & (byte != b'\t') & (byte != b'\n') & (byte != b'\r')
 }
 
 fn is_not_xml_char(c: char) -> bool {
@@ -379,6 +397,7 @@ fn entity(name: &str) -> Option<char> {
 fn start<'a>(
     tag: &'a str,
     from: usize,
+    bytes: Bytes,
     document: &mut Document<'a>,
     scope: &mut Vec<Declaration<'a>>,
 ) -> Result<Element<'a>, Unreadable> {
@@ -394,7 +413,8 @@ fn start<'a>(
             return Err(refused(&format!("an element with more than {ATTRIBUTES_MAX} attributes"), from));
         }
         let key = name(key, from)?;
-        let value = attribute_value(raw, from)?;
+        let value =
+            if bytes.has_special || raw.contains('<') { attribute_value(raw, from)? } else { Cow::Borrowed(raw) };
         let prefix = match key.strip_prefix("xmlns") {
             Some("") => Some(""),
             Some(rest) => rest.strip_prefix(':'),
@@ -417,7 +437,7 @@ fn start<'a>(
                 if document.attributes[first_attribute..].iter().any(|known| known.qname == key) {
                     return Err(refused("an attribute that comes twice", from));
                 }
-                let local = key.rsplit(':').next().unwrap_or(key);
+                let local = key.split_once(':').map_or(key, |(_, local)| local);
                 document.attributes.push(Attribute { qname: key, local, namespace: Cow::Borrowed(""), value });
             }
         }
@@ -449,7 +469,10 @@ fn start<'a>(
 
 /// The declaration that holds for a prefix: the innermost.
 fn declared<'s, 'a>(prefix: &str, scope: &'s [Declaration<'a>]) -> Option<&'s Declaration<'a>> {
-    scope.iter().rev().find(|declaration| declaration.prefix == prefix)
+    // Most names have no prefix, and two empty ones need no comparing.
+    let is_it =
+        |known: &&Declaration| known.prefix.len() == prefix.len() && (prefix.is_empty() || known.prefix == prefix);
+    scope.iter().rev().find(is_it)
 }
 
 /// An attribute's name and value as written, and what stands behind it.
@@ -474,12 +497,21 @@ fn next_attribute(tag: &str, at: usize) -> Result<Option<Written<'_>>, Unreadabl
     Ok(Some((key, value, after)))
 }
 
+/// The bytes of plain names behind their first.
+const PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'-' | b'_' | b'.');
+        byte += 1;
+    }
+    table
+};
+
 /// A name by a plain grammar: no second spelling of a tag may look like another in canonical form.
 fn name(text: &str, at: usize) -> Result<&str, Unreadable> {
     // Nearly every name is plain ASCII without a colon.
-    if text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-    {
+    if text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic) && text.bytes().all(|b| PLAIN[usize::from(b)]) {
         return Ok(text);
     }
     let is_first = |c: char| c.is_ascii_alphabetic() || c == '_' || (!c.is_ascii() && c.is_alphabetic());
