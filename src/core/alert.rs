@@ -30,6 +30,8 @@ pub enum Topic {
     Deaf,
     /// The wall clock jumped.
     Clock,
+    /// Nobody knows whether an operation that moves money took effect.
+    OperationUnknown,
 }
 
 impl Topic {
@@ -43,6 +45,7 @@ impl Topic {
             Topic::Forgeries => "forgeries",
             Topic::Deaf => "deaf",
             Topic::Clock => "clock",
+            Topic::OperationUnknown => "operation-unknown",
         }
     }
 }

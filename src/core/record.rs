@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::look::Answer;
 use crate::core::message::{Format, PaymentState, Scheme, Transaction};
+use crate::core::operation::{Intent, Operator, Outcome};
 use crate::core::policy::Policy;
 use crate::core::submission::Submission;
 use crate::words::id::{GatewayOrderNumber, MerchantName, PaymentNumber, RequestId};
@@ -59,6 +60,20 @@ pub enum Event {
         http_status: Option<u16>,
         digest: Option<String>,
         transactions: Vec<Transaction>,
+    },
+    /// A person has an operation sent. Written before its first byte goes out: its outcome is unknown from here on.
+    /// `number` is the payment it belongs to; its own number is this record's.
+    Operated { number: PaymentNumber, intent: Box<Intent> },
+    /// What became of an operation, as far as its sender or (`by`) a person can tell.
+    Concluded {
+        number: PaymentNumber,
+        operation: u64,
+        outcome: Outcome,
+        http_status: Option<u16>,
+        digest: Option<String>,
+        /// What a reply states that nothing else will: a payout.
+        transactions: Vec<Transaction>,
+        by: Option<Operator>,
     },
     /// A notification, judged.
     Notified(Box<Notified>),
@@ -131,6 +146,8 @@ impl Event {
             | Event::Amended { number, .. }
             | Event::Conflicted { number, .. }
             | Event::Responded { number, .. }
+            | Event::Operated { number, .. }
+            | Event::Concluded { number, .. }
             | Event::Overflowed { number }
             | Event::Looked { number, .. }
             | Event::Asked { number }

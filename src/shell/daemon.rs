@@ -210,6 +210,7 @@ impl Parts {
             demo: demo.clone(),
             turned: self.turned.clone(),
             report_trouble: self.report_trouble.clone(),
+            operations: config.operations.enabled.then(|| Arc::new(config.operations.over_capture_percent.clone())),
         };
 
         let serve = |listener, app, limits| {

@@ -1,10 +1,13 @@
 //! What the writer is asked to do: one variant per verb of the engine, each with the way back.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use crate::core::look::{Answer, Look};
 use crate::core::report::Report;
 use crate::core::submission::Submission;
+use crate::engine::operations::{Concluded, Operate, Operated, OverCapture, Told};
 use crate::engine::{Engine, Incoming, Kept, Responded, ResponseSeen, Submitted};
 use crate::store::{Draft, Fault};
 use crate::words::id::{MerchantName, PaymentNumber};
@@ -26,6 +29,16 @@ pub enum Job {
     Respond {
         response: ResponseSeen,
         reply: Reply<Responded>,
+    },
+    Operate {
+        operate: Box<Operate>,
+        over: Arc<OverCapture>,
+        reply: Reply<Operated>,
+    },
+    Conclude {
+        operation: u64,
+        told: Box<Told>,
+        reply: Reply<Concluded>,
     },
     Receive {
         incoming: Incoming,
@@ -88,6 +101,12 @@ impl Job {
         Ok(match self {
             Job::Submit { submission, reply } => thank(reply, draft.attempt(|d| engine.submit(d, *submission, now))?),
             Job::Respond { response, reply } => thank(reply, draft.attempt(|d| engine.respond(d, response, now))?),
+            Job::Operate { operate, over, reply } => {
+                thank(reply, draft.attempt(|d| engine.operate(d, *operate, &over, now))?)
+            }
+            Job::Conclude { operation, told, reply } => {
+                thank(reply, draft.attempt(|d| engine.conclude(d, operation, *told, now))?)
+            }
             Job::Receive { incoming, reply } => thank(reply, draft.attempt(|d| engine.receive(d, incoming, now))?),
             Job::Answered { look, answers, reply } => {
                 thank(reply, draft.attempt(|d| engine.answered(d, &look, &answers, now))?)

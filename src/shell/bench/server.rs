@@ -67,6 +67,7 @@ impl Server {
             demo: DemoClock::new(clock, true),
             turned: Arc::default(),
             report_trouble: Trouble::default(),
+            operations: None,
         };
         let (public, admin) = (public::router(writer.clone(), room), admin::router(admin, Guard::Peer));
         let mut server = Server::listen(public, admin, place.path("keeps.sock"))?;

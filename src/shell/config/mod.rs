@@ -3,6 +3,7 @@
 
 pub mod address;
 mod merchant;
+pub mod operations;
 pub mod problem;
 mod raw;
 pub mod schedule;
@@ -19,6 +20,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 
 pub use merchant::Gateway;
+pub use operations::Operations;
 pub use problem::Problem;
 
 use crate::core::policy::{AlertPolicy, Keeping, Policy, ReportPolicy};
@@ -41,6 +43,7 @@ pub struct Config {
     /// Where nightly reports are written, where they are.
     pub reports: Option<PathBuf>,
     pub webhook: Option<Webhook>,
+    pub operations: Operations,
     pub log: Log,
 }
 
@@ -257,6 +260,7 @@ impl Reading<'_> {
             spool: raw.spool.path.as_deref().map(|p| self.path(p)),
             reports: raw.report.path.as_deref().map(|p| self.path(p)),
             webhook,
+            operations: operations::check(self, &raw.operations, &raw.merchants)?,
             log: self.log(&raw.log)?,
         })
     }
