@@ -12,7 +12,7 @@ use reconciled::core::look::{Outcome, Query};
 use reconciled::core::message::{Authenticity, Message, Scheme};
 use reconciled::wire::checkout::backend::{self, Credentials, Request};
 use reconciled::wire::checkout::operations::{self, BasketItem, Fund, Money, Operation};
-use reconciled::wire::checkout::{Reading, decode, encode, fingerprint};
+use reconciled::wire::checkout::{Reading, decode, encode, fingerprint, init};
 use reconciled::wire::form::{Charset, Form, Limits, encode as encode_form};
 use reconciled::words::id::GatewayOrderNumber;
 use reconciled::words::money::{Currency, parse_decimal, print_decimal};
@@ -372,7 +372,7 @@ fn every_back_end_reply_is_read() {
 #[test]
 fn every_initial_request_fingerprint_is_found_again() {
     let Some(corpus) = corpus() else { return };
-    let mut count = 0;
+    let (mut count, mut stated) = (0, 0);
     for row in rows(&corpus).iter().filter(|row| row.file.ends_with(".req") && row.verifies == "yes") {
         let Some(order) = row.note.strip_prefix("order used: ") else { continue };
         let form = form_of(&body(&corpus, row));
@@ -383,7 +383,13 @@ fn every_initial_request_fingerprint_is_found_again() {
         let digest = fingerprint::digest(row.algorithms[0], row.secret.as_bytes(), seed).expect("a fingerprint");
         assert!(fingerprint::matches(&digest, form.get("requestFingerprint").expect("one")), "{}", row.file);
         count += 1;
+        // Those that state their own list are what the sandbox checks, too.
+        if form.get(init::REQUEST_ORDER) == Some(order) {
+            assert!(init::verifies(&body(&corpus, row), row.algorithms[0], &row.secret), "{}", row.file);
+            stated += 1;
+        }
     }
+    assert!(stated > 3, "{stated}");
     let _ = writeln!(std::io::stderr(), "requests with a stated order: {count}");
     assert!(count > 30);
 }

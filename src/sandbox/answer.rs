@@ -3,8 +3,10 @@
 use super::gateway::Gateway;
 use super::outage::Manner;
 use super::shop::Shop;
+use crate::wire;
+use crate::wire::request::HttpRequest;
 use crate::words::id::MerchantName;
-use crate::words::time::Timestamp;
+use crate::words::time::{SignedDuration, Timestamp};
 
 /// One HTTP request as it arrived.
 #[derive(Clone, Copy, Debug)]
@@ -49,43 +51,107 @@ pub struct Answer {
     pub status: u16,
     pub content_type: Option<&'static str>,
     pub retry_after_seconds: Option<u32>,
+    /// Where what was made can be found.
+    pub location: Option<String>,
     pub body: Vec<u8>,
+    /// How long it is kept back.
+    pub late_by: Option<SignedDuration>,
+    /// The connection is closed in the middle of the body.
+    pub is_cut: bool,
 }
 
 impl Answer {
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Answer {
-        Answer { status, content_type: Some(content_type), retry_after_seconds: None, body: body.into() }
+        Answer { content_type: Some(content_type), body: body.into(), ..Answer::empty(status) }
     }
 
     pub fn empty(status: u16) -> Answer {
-        Answer { status, content_type: None, retry_after_seconds: None, body: Vec::new() }
+        Answer {
+            status,
+            content_type: None,
+            retry_after_seconds: None,
+            location: None,
+            body: Vec::new(),
+            late_by: None,
+            is_cut: false,
+        }
     }
 }
 
+/// What a payer's browser sees. The script decides what becomes of the payment, not a click.
+const PAYERS_PAGE: &str = "<!DOCTYPE html><html lang=\"en\"><head><title>Sandbox</title></head><body><h1>The payer is here</h1>\
+    <p>What becomes of this payment is decided already: by what was set with POST /control/play, or as usual.</p>\
+    </body></html>";
+
 impl Gateway {
-    /// Answers one question of the retriever, or of a shop that generates an order number.
+    /// Answers one request: a question of the retriever, or what a shop sends.
     pub fn answer(&mut self, now: Timestamp, request: &Request) -> Reply {
         let path = request.path();
-        if let Some((_, tail)) = path.split_once("/engine/rest/") {
-            let asker = self.wpg_asker(request).cloned();
-            let genuine = self.answer_wpg(now, tail, asker.as_ref(), request);
-            return self.in_manner(now, asker.as_ref(), genuine);
+        if path.contains("/engine/rest/") || path.ends_with("/api/payment/register") {
+            return self.answer_wpg_request(now, request);
         }
-        if path.ends_with("/toolkit.php") || path.contains("/backend/") {
-            let fields = form(request.body);
-            let asker = self.checkout_asker(&fields).map(|shop| shop.account.name.clone());
-            let genuine = self.answer_checkout(now, path, asker.as_ref(), &fields, request);
-            return self.in_manner(now, asker.as_ref(), genuine);
+        let is_checkout =
+            ["/toolkit.php", "/init.php", "/init-server.php", "/frontend/init"].iter().any(|page| path.ends_with(page))
+                || ["/backend/", "/dataStorage/"].iter().any(|folder| path.contains(folder));
+        if is_checkout {
+            return self.answer_checkout_request(now, request);
+        }
+        let is_payers = path.starts_with("/redirect/") || path == "/processing" || path == "/select.php";
+        if is_payers && request.method == "GET" {
+            return Reply::Answer(Answer::new(200, "text/html; charset=UTF-8", PAYERS_PAGE));
         }
         Reply::Answer(Answer::new(404, "text/plain", "no such page\n"))
     }
 
-    fn in_manner(&self, now: Timestamp, asker: Option<&MerchantName>, genuine: Answer) -> Reply {
+    /// A question or a submission to the Payment Gateway: the login first, then what it is.
+    fn answer_wpg_request(&mut self, now: Timestamp, request: &Request) -> Reply {
+        let asker = self.wpg_asker(request).cloned();
+        let asked = HttpRequest {
+            method: request.method,
+            path: request.target,
+            content_type: request.header("content-type"),
+            body: request.body,
+        };
+        match (wire::wpg::request::read(&asked), &asker) {
+            (Ok(wire::request::Request::Submits(all)), Some(merchant)) => {
+                self.taken_in_manner(now, Some(merchant), |gateway| gateway.take_wpg(now, merchant, &all, request))
+            }
+            (Err(why), Some(_)) => Reply::Answer(Answer::new(400, "text/plain;charset=UTF-8", format!("{why}\n"))),
+            (Ok(wire::request::Request::Asks(_) | wire::request::Request::Unknown), _) | (_, None) => {
+                let tail = request.path().split_once("/engine/rest/").map_or("", |(_, tail)| tail);
+                let genuine = self.answer_wpg(now, tail, asker.as_ref(), request);
+                self.in_manner(now, asker.as_ref(), genuine)
+            }
+        }
+    }
+
+    pub(super) fn in_manner(&self, now: Timestamp, asker: Option<&MerchantName>, genuine: Answer) -> Reply {
         let manner = self.outages.iter().find(|outage| outage.covers(asker, now)).map(|outage| outage.manner);
         let is_wpg = asker.and_then(|name| self.shops.get(name)).is_some_and(|shop| shop.wpg().is_some());
         match manner {
             None => Reply::Answer(genuine),
             Some(manner) => rude(manner, genuine, is_wpg),
+        }
+    }
+
+    /// Takes what a shop sends, or fails to, in the manner of the moment.
+    pub(super) fn taken_in_manner(
+        &mut self,
+        now: Timestamp,
+        asker: Option<&MerchantName>,
+        take: impl FnOnce(&mut Gateway) -> Reply,
+    ) -> Reply {
+        let is_wpg = asker.and_then(|name| self.shops.get(name)).is_some_and(|shop| shop.wpg().is_some());
+        let found = self.submission_outages.iter().find(|(outage, _)| outage.covers(asker, now));
+        let Some((manner, executes)) = found.map(|(outage, executes)| (outage.manner, *executes)) else {
+            return take(self);
+        };
+        if !executes && !manner.passes_the_work() {
+            return rude(manner, Answer::empty(503), is_wpg);
+        }
+        match take(self) {
+            Reply::Answer(genuine) => rude(manner, genuine, is_wpg),
+            other => other,
         }
     }
 
@@ -115,7 +181,21 @@ fn rude(manner: Manner, genuine: Answer, is_wpg: bool) -> Reply {
         Manner::Truncated => Answer { body: genuine.body[..genuine.body.len() / 2].to_vec(), ..genuine },
         Manner::Denied if is_wpg => Answer::new(200, "application/xml;charset=UTF-8", DENIED_XML),
         Manner::Denied => Answer::new(200, "text/plain", DENIED_FORM),
+        Manner::Late { by } => Answer { late_by: Some(by), ..genuine },
+        Manner::WrongType => {
+            let other = if is_wpg { "text/html;charset=UTF-8" } else { "application/xml" };
+            Answer { content_type: Some(other), ..genuine }
+        }
+        Manner::Cut => Answer { is_cut: true, ..genuine },
     })
+}
+
+/// Whether a URL is plain http to this machine.
+pub(super) fn is_on_this_desk(url: &str) -> bool {
+    let rest = url.strip_prefix("http://").unwrap_or_default();
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    matches!(host, "127.0.0.1" | "localhost" | "[::1]")
 }
 
 /// The fields of a form body, in order.

@@ -1,20 +1,56 @@
-//! Back-end operations of the Wirecard Checkout / QENTA gateway: getOrderDetails and
-//! generateOrderNumber, for the page and the seamless product (fact sheet checkout b, c).
+//! Questions to the Wirecard Checkout / QENTA gateway: getOrderDetails, generateOrderNumber and
+//! getFinancialInstitutions, for the page and the seamless product (fact sheet checkout b, c). What moves money or
+//! starts a payment goes on to its own modules.
 
 use secrecy::ExposeSecret;
 
-use super::answer::{Answer, Request};
+use super::answer::{Answer, Reply, Request, form};
 use super::gateway::{Gateway, Payment};
 use super::life::{CreditView, OrderView, PaymentView};
 use super::message::payment_type;
 use super::shop::Shop;
 use crate::core::account::{Checkout, Product};
+use crate::wire;
 use crate::wire::checkout::backend::Credentials;
 use crate::wire::checkout::encode::{self, CreditDetails, OrderDetails, PaymentDetails};
+use crate::wire::request::{HttpRequest, Kind, Operation, Question, Unreadable};
 use crate::words::id::{GatewayOrderNumber, MerchantName};
 use crate::words::time::Timestamp;
 
-type Fields = [(String, String)];
+pub(super) type Fields = [(String, String)];
+
+/// A request to the Checkout, and the account it names.
+#[derive(Clone, Copy)]
+pub(super) struct Sent<'a> {
+    pub shop: &'a Shop,
+    pub contract: &'a Checkout,
+    pub fields: &'a Fields,
+    pub request: &'a Request<'a>,
+}
+
+impl Sent<'_> {
+    pub fn merchant(&self) -> &MerchantName {
+        &self.shop.account.name
+    }
+
+    pub fn field(&self, name: &str) -> Option<&str> {
+        field(self.fields, name)
+    }
+
+    /// Whether the back-end password and the fingerprint of an operation are this account's own.
+    pub fn is_right(&self) -> bool {
+        let Some(password) = &self.shop.key.password else { return false };
+        let credentials = Credentials {
+            product: self.contract.product,
+            customer_id: &self.contract.customer_id,
+            shop_id: self.contract.shop_id.as_deref(),
+            password: password.expose_secret(),
+            secret: self.shop.key.secret.expose_secret(),
+            algorithm: self.contract.algorithm,
+        };
+        encode::verify_request(self.request.body, &credentials)
+    }
+}
 
 impl Gateway {
     /// The account a form names, whether or not its credentials are right.
@@ -25,75 +61,98 @@ impl Gateway {
         })
     }
 
-    pub(super) fn answer_checkout(
-        &mut self,
-        now: Timestamp,
-        path: &str,
-        asker: Option<&MerchantName>,
-        fields: &Fields,
-        request: &Request,
-    ) -> Answer {
+    /// A question, a back-end operation or the start of a payment.
+    pub(super) fn answer_checkout_request(&mut self, now: Timestamp, request: &Request) -> Reply {
+        let fields = form(request.body);
+        let asker = self.checkout_asker(&fields).cloned();
+        let Some((shop, contract)) = asker.as_ref().and_then(|shop| Some((shop, shop.checkout()?))) else {
+            let genuine = told(encode::error_reply(Product::Seamless, 1, "10500", "CUSTOMERID is unknown."));
+            return self.in_manner(now, None, genuine);
+        };
         if request.method != "POST" {
-            return Answer::empty(405);
+            return Reply::Answer(Answer::empty(405));
         }
-        let shop = asker.and_then(|name| self.shops.get(name));
-        let Some((shop, contract)) = shop.and_then(|shop| Some((shop, shop.checkout()?))) else {
-            return told(encode::error_reply(Product::Seamless, 1, "10500", "CUSTOMERID is unknown."));
+        let asked = HttpRequest {
+            method: request.method,
+            path: request.target,
+            content_type: request.header("content-type"),
+            body: request.body,
         };
-        let product = contract.product;
-        if !are_right(shop, contract, request.body) {
-            return told(encode::error_reply(product, 1, "18506", "REQUESTFINGERPRINT is invalid."));
+        let merchant = &shop.account.name;
+        let sent = Sent { shop, contract, fields: &fields, request };
+        let question = |gateway: &mut Gateway, operation| {
+            let body = gateway.answer_question(now, &sent, operation);
+            gateway.in_manner(now, Some(merchant), told(body))
+        };
+        match wire::checkout::request::read(&asked, &contract.own_id_parameter) {
+            Ok(wire::request::Request::Submits(all)) => self.taken_in_manner(now, Some(merchant), |gateway| match all
+                .first()
+                .map(|facts| (facts, facts.kind))
+            {
+                Some((facts, Kind::Operation(operation))) => gateway.operate_checkout(now, &sent, operation, facts),
+                Some((facts, _)) => gateway.take_checkout(now, &sent, facts),
+                None => Reply::Answer(Answer::empty(400)),
+            }),
+            Ok(wire::request::Request::Asks(Question::BackEnd(operation))) => question(self, Some(operation)),
+            Ok(wire::request::Request::Asks(Question::DataStorage)) => {
+                let body = self.data_storage(shop);
+                self.in_manner(now, Some(merchant), told(body))
+            }
+            Ok(wire::request::Request::Asks(Question::Retrieval) | wire::request::Request::Unknown)
+            | Err(Unreadable::NoOperation) => question(self, None),
+            Err(why) => Reply::Answer(Answer::new(400, "text/plain;charset=UTF-8", format!("{why}\n"))),
         }
-        // The page product names its command in the form, the seamless one in the path.
-        let command = match product {
-            Product::Page => field(fields, "command").unwrap_or_default(),
-            Product::Seamless => path.rsplit('/').next().unwrap_or_default(),
-        };
-        told(match command.to_ascii_lowercase().as_str() {
-            "generateordernumber" => encode::order_number_reply(self.generate_order_number().as_str()),
-            "getorderdetails" => match field(fields, "orderNumber").map(GatewayOrderNumber::new) {
-                Some(Ok(number)) => self.order_details(now, product, asker, &number),
+    }
+
+    fn answer_question(&mut self, now: Timestamp, sent: &Sent<'_>, operation: Option<Operation>) -> String {
+        let product = sent.contract.product;
+        if !sent.is_right() {
+            return encode::error_reply(product, 1, "18506", "REQUESTFINGERPRINT is invalid.");
+        }
+        match operation {
+            Some(Operation::GenerateOrderNumber) => encode::order_number_reply(self.generate_order_number().as_str()),
+            Some(Operation::GetOrderDetails) => match sent.field("orderNumber").map(GatewayOrderNumber::new) {
+                Some(Ok(number)) => self.order_details(now, product, sent.merchant(), &number),
                 _ => encode::error_reply(product, 1, "11011", "Order number is missing."),
             },
-            _ => encode::error_reply(product, 1, "30007", "Command is not available."),
-        })
+            Some(Operation::GetFinancialInstitutions) => match sent.field("paymentType") {
+                Some(payment_type) => encode::institutions_reply(payment_type),
+                None => encode::error_reply(product, 1, "11051", "PAYMENTTYPE is missing."),
+            },
+            Some(
+                Operation::ApproveReversal
+                | Operation::Deposit
+                | Operation::DepositReversal
+                | Operation::RecurPayment
+                | Operation::Refund
+                | Operation::RefundReversal
+                | Operation::TransferFund,
+            )
+            | None => encode::error_reply(product, 1, "30007", "Command is not available."),
+        }
     }
 
     fn order_details(
         &self,
         now: Timestamp,
         product: Product,
-        asker: Option<&MerchantName>,
+        merchant: &MerchantName,
         number: &GatewayOrderNumber,
     ) -> String {
         const UNDECIDED: &str = "The final state of the transaction could not yet be determined.";
         const DECLINED: &str = "The financial institution has declined the transaction.";
-        let name = self.by_number.get(number).filter(|name| Some(&name.0) == asker);
+        let name = self.by_number.get(number).filter(|name| name.0 == *merchant);
         let Some(payment) = name.map(|name| &self.payments[name]) else { return encode::no_order_reply() };
         let order = payment.life.orders.iter().find(|order| order.number == *number);
         match order.map_or(&OrderView::Unknown, |order| order.view(now)) {
             OrderView::Unknown => encode::no_order_reply(),
             OrderView::Undecided { code } => encode::error_reply(product, 3, code, UNDECIDED),
             OrderView::Rejected => encode::error_reply(product, 2, "20003", DECLINED),
-            OrderView::Exists { state, payment: paid, credit } => {
-                encode::order_details_reply(&described(payment, number, state, paid.as_ref(), credit.as_ref()))
+            OrderView::Exists { state, payments, credits } => {
+                encode::order_details_reply(&described(payment, number, state, payments, credits))
             }
         }
     }
-}
-
-/// Whether password and fingerprint are this account's own.
-fn are_right(shop: &Shop, contract: &Checkout, body: &[u8]) -> bool {
-    let Some(password) = &shop.key.password else { return false };
-    let credentials = Credentials {
-        product: contract.product,
-        customer_id: &contract.customer_id,
-        shop_id: contract.shop_id.as_deref(),
-        password: password.expose_secret(),
-        secret: shop.key.secret.expose_secret(),
-        algorithm: contract.algorithm,
-    };
-    encode::verify_request(body, &credentials)
 }
 
 fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
@@ -104,12 +163,12 @@ fn described(
     payment: &Payment,
     number: &GatewayOrderNumber,
     state: &str,
-    paid: Option<&PaymentView>,
-    credit: Option<&CreditView>,
+    paid: &[PaymentView],
+    credited: &[CreditView],
 ) -> OrderDetails {
     let (created_at, modified_at) = (payment.started, payment.started);
-    let payments = paid.map(|paid| PaymentDetails {
-        payment_number: number.to_string(),
+    let payments = paid.iter().map(|paid| PaymentDetails {
+        payment_number: paid.number.clone(),
         state: paid.state.to_owned(),
         approve_amount: paid.approved,
         deposit_amount: paid.deposited,
@@ -118,7 +177,7 @@ fn described(
         created_at,
         modified_at,
     });
-    let credits = credit.map(|credit| CreditDetails {
+    let credits = credited.iter().map(|credit| CreditDetails {
         credit_number: credit.number.clone(),
         state: credit.state.to_owned(),
         amount: credit.amount,
@@ -134,8 +193,8 @@ fn described(
         operations_allowed: if state == "REFUNDABLE" { "REFUND" } else { "" }.to_owned(),
         created_at,
         modified_at,
-        payments: payments.into_iter().collect(),
-        credits: credits.into_iter().collect(),
+        payments: payments.collect(),
+        credits: credits.collect(),
     }
 }
 
@@ -158,6 +217,6 @@ fn engine_payment_type(payment: &Payment) -> &str {
     }
 }
 
-fn told(body: String) -> Answer {
+pub(super) fn told(body: String) -> Answer {
     Answer::new(200, "text/plain;charset=UTF-8", body)
 }

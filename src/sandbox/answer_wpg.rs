@@ -123,13 +123,18 @@ fn payments_json(transactions: &[Transaction]) -> String {
     format!(r#"{{"payments":{{"payment":[{}]}}}}"#, payments.join(","))
 }
 
+/// Whether one login opens both accounts.
+pub(super) fn same_login(shop: &Shop, other: &Shop) -> bool {
+    basic(shop).is_some() && basic(shop) == basic(other)
+}
+
 fn basic(shop: &Shop) -> Option<String> {
     shop.wpg()?;
     let password = shop.key.password.as_ref()?;
     Some(format!("{}:{}", shop.key.user.as_deref()?, password.expose_secret()))
 }
 
-fn owns(shop: &Shop, maid: &str) -> bool {
+pub(super) fn owns(shop: &Shop, maid: &str) -> bool {
     shop.wpg().is_some_and(|wpg| wpg.merchant_account_ids.iter().any(|id| id == maid))
 }
 

@@ -1,7 +1,9 @@
 //! The gateway's state: payments with their lives, and the queue of messages to be sent.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
+use super::coming::Coming;
 use super::life::{Happening, Life, Move, MoveKind, Told};
 use super::outage::Outage;
 use super::prng::Prng;
@@ -11,6 +13,7 @@ use super::truth::{KnownMove, PaymentTruth, Truth};
 use super::{forge, life_checkout, life_wpg, message};
 use crate::core::message::{Dialect, Transaction};
 use crate::core::submission::Submission;
+use crate::wire::wpg::SigningKey;
 use crate::words::id::{GatewayOrderNumber, MerchantName, OrderNumber, RequestId};
 use crate::words::money::Amount;
 use crate::words::time::{Timestamp, later, minutes, seconds};
@@ -29,13 +32,23 @@ pub struct Gateway {
     by_id: BTreeMap<String, BTreeSet<Name>>,
     /// `checkout` order number → whose.
     pub(super) by_number: BTreeMap<GatewayOrderNumber, Name>,
+    /// `checkout` credit numbers given out or chosen by shops for payouts.
+    pub(super) credits: BTreeSet<GatewayOrderNumber>,
+    /// `checkout`: fingerprints of requests that asked for a check of duplicates, and when they came.
+    pub(super) fingerprints: BTreeMap<String, Timestamp>,
     queue: BTreeMap<(Timestamp, u64), Item>,
     waiting_for_answer: BTreeMap<u64, Item>,
     sent: VecDeque<Sent>,
     pub(super) outages: Vec<Outage>,
+    /// The same for what shops send, and whether it is executed all the same.
+    pub(super) submission_outages: Vec<(Outage, bool)>,
+    /// Scripts for requests that shops will send.
+    pub(super) coming: Vec<Coming>,
+    /// What the gateway signs XML with, where it has a key.
+    signing: Option<Arc<SigningKey>>,
     next_message: u64,
     next_number: u64,
-    prng: Prng,
+    pub(super) prng: Prng,
 }
 
 /// A payment's name at the gateway.
@@ -52,6 +65,21 @@ pub(super) struct Payment {
     pub life: Life,
     /// Gateway order numbers the shop's side has learnt.
     pub learnt: BTreeSet<GatewayOrderNumber>,
+    /// Where this payment's notifications go; `None`: where the account's go.
+    pub notify_url: Option<String>,
+}
+
+/// What a request says beside its submission.
+#[derive(Clone, Debug, Default)]
+pub(super) struct How {
+    /// `wpg`: the merchant account id it names; `None`: the account's first.
+    pub maid: Option<String>,
+    /// The URL it wants notified instead of the account's.
+    pub notify_url: Option<String>,
+    /// Under which name the gateway keeps it; `None`: under its request-id. `checkout` knows no unique ids of the shop's.
+    pub kept_as: Option<RequestId>,
+    /// Nothing is told of it later: the answer says it all.
+    pub is_told_by_the_answer: bool,
 }
 
 /// One message in the queue. Its bytes are made when it is sent.
@@ -147,14 +175,24 @@ impl Gateway {
             payments: BTreeMap::new(),
             by_id: BTreeMap::new(),
             by_number: BTreeMap::new(),
+            credits: BTreeSet::new(),
+            fingerprints: BTreeMap::new(),
             queue: BTreeMap::new(),
             waiting_for_answer: BTreeMap::new(),
             sent: VecDeque::new(),
             outages: Vec::new(),
+            submission_outages: Vec::new(),
+            coming: Vec::new(),
+            signing: None,
             next_message: 1,
             next_number,
             prng,
         }
+    }
+
+    /// From now on XML notifications of accounts with scheme `xml-dsig` are signed with this key.
+    pub fn sign_with(&mut self, key: Arc<SigningKey>) {
+        self.signing = Some(key);
     }
 
     pub fn shops(&self) -> impl Iterator<Item = &Shop> {
@@ -173,9 +211,15 @@ impl Gateway {
         generate(&mut self.next_number)
     }
 
-    /// The gateway fails in this way for a while.
+    /// The gateway fails to answer questions in this way for a while.
     pub fn outage(&mut self, outage: Outage) {
         self.outages.push(outage);
+    }
+
+    /// The gateway fails to answer what shops send, for a while: payments, follow-ups, back-end operations that move
+    /// money. `executes`: it does what was asked and the answer alone fails, so that the outcome is unknown to the shop.
+    pub fn submission_outage(&mut self, outage: Outage, executes: bool) {
+        self.submission_outages.push((outage, executes));
     }
 
     /// The shop submits. Everything that will become of the payment is decided here.
@@ -186,8 +230,21 @@ impl Gateway {
         script: &Script,
         plan: &Plan,
     ) -> Result<Response, NotTaken> {
+        let name = self.start(now, request, script, plan, How::default())?;
+        Ok(message::response(&self.payments[&name]))
+    }
+
+    /// [`Gateway::submit`], for whoever makes an answer of its own.
+    pub(super) fn start(
+        &mut self,
+        now: Timestamp,
+        request: &Submission,
+        script: &Script,
+        plan: &Plan,
+        how: How,
+    ) -> Result<Name, NotTaken> {
         let shop = self.shops.get(&request.merchant).ok_or_else(|| NotTaken::UnknownShop(request.merchant.clone()))?;
-        let name = (request.merchant.clone(), request.request_id.clone());
+        let name = (request.merchant.clone(), how.kept_as.unwrap_or_else(|| request.request_id.clone()));
         if self.payments.contains_key(&name) {
             return Err(NotTaken::UsedBefore(request.request_id.clone()));
         }
@@ -202,10 +259,10 @@ impl Gateway {
         let amount = plan.pays_instead.unwrap_or(request.amount);
         let prng = self.prng.fork(&format!("payment {} {}", name.0, name.1));
         let mut order_number = request.order_number.clone();
-        let life = match shop.wpg() {
+        let mut life = match shop.wpg() {
             Some(wpg) => {
                 let money_type = request.transaction_type.as_deref().unwrap_or("debit");
-                if life_wpg::direction(money_type).is_none() {
+                if !life_wpg::is_played(money_type) {
                     return Err(NotTaken::UnknownType(money_type.to_owned()));
                 }
                 let parent = match &request.parent_transaction_id {
@@ -218,7 +275,8 @@ impl Gateway {
                     }
                     None => None,
                 };
-                let maid = wpg.merchant_account_ids.first().map_or("", String::as_str);
+                let first = wpg.merchant_account_ids.first().map_or("", String::as_str);
+                let maid = how.maid.as_deref().unwrap_or(first);
                 life_wpg::live(now, request, script, amount, parent.as_ref(), maid, prng)
             }
             None => {
@@ -226,6 +284,9 @@ impl Gateway {
                 life_checkout::live(now, request, script, amount, &mut || generate(next), prng)
             }
         };
+        if how.is_told_by_the_answer {
+            life.news.clear();
+        }
         let learnt = request.gateway_order_number.iter().cloned().collect();
         let payment = Payment {
             request: request.clone(),
@@ -236,12 +297,12 @@ impl Gateway {
             amount,
             life,
             learnt,
+            notify_url: how.notify_url,
         };
         self.index(&name, &payment);
         self.plan_messages(&name, &payment);
-        let response = message::response(&payment);
-        self.payments.insert(name, payment);
-        Ok(response)
+        self.payments.insert(name.clone(), payment);
+        Ok(name)
     }
 
     fn parent(&self, merchant: &MerchantName, id: &str) -> Option<(life_wpg::Parent, Option<OrderNumber>)> {
@@ -323,7 +384,8 @@ impl Gateway {
                 What::Genuine(_) => None,
                 What::Forged(kind) => Some(kind),
             };
-            let (merchant, request_id) = item.name.clone();
+            let merchant = item.name.0.clone();
+            let request_id = self.payments[&item.name].request.request_id.clone();
             let outcome = if item.lost { Carried::Lost } else { Carried::Sent };
             self.note(Sent { id, at, merchant: merchant.clone(), request_id: request_id.clone(), forged, outcome });
             if item.lost {
@@ -332,10 +394,11 @@ impl Gateway {
             let shop = &self.shops[&merchant];
             let payment = &self.payments[&item.name];
             let (content_type, body) = match item.what {
-                What::Genuine(index) => message::notification(shop, payment, index),
+                What::Genuine(index) => message::notification(shop, payment, index, self.signing.as_deref()),
                 What::Forged(kind) => forge::forged(shop, payment, kind, &self.prng.fork(&format!("forgery {id}"))),
             };
-            let (dialect, url, attempt) = (shop.account.dialect(), shop.notify_url.clone(), item.attempt);
+            let url = payment.notify_url.as_ref().unwrap_or(&shop.notify_url).clone();
+            let (dialect, attempt) = (shop.account.dialect(), item.attempt);
             due.push(Outgoing { id, at, merchant, request_id, dialect, url, content_type, body, forged, attempt });
             self.waiting_for_answer.insert(id, item);
         }
@@ -389,6 +452,12 @@ impl Gateway {
         }
         let truth = |((merchant, order_number), payments)| Truth { merchant, order_number, payments };
         orders.into_iter().map(truth).collect()
+    }
+
+    /// The truth about the payments that belong to no order number, by merchant.
+    pub fn truths_without_order(&self, now: Timestamp) -> Vec<(MerchantName, PaymentTruth)> {
+        let unnumbered = self.payments.iter().filter(|(_, payment)| payment.order_number.is_none());
+        unnumbered.map(|((merchant, _), payment)| (merchant.clone(), payment.truth(now))).collect()
     }
 
     /// The truth about one payment; `None`: it never reached this gateway.

@@ -52,11 +52,13 @@ pub enum OrderView {
     /// status 2 with 20003.
     Rejected,
     /// An order that exists: `ORDERED` (perhaps without any payment) or `REFUNDABLE`.
-    Exists { state: &'static str, payment: Option<PaymentView>, credit: Option<CreditView> },
+    Exists { state: &'static str, payments: Vec<PaymentView>, credits: Vec<CreditView> },
 }
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct PaymentView {
+    /// The order's own number; another one for a part that was captured for itself.
+    pub number: String,
     pub state: &'static str,
     pub approved: Amount,
     pub deposited: Amount,

@@ -28,7 +28,7 @@ pub fn live(
         Script::Cancelled { after } => stage.told(*after, PaymentState::Cancel, false, None),
         Script::Failed { after } => {
             // A declined payment shows as 20003, or as an order without any payment object.
-            let view = if prng.chance(500) { OrderView::Rejected } else { exists("ORDERED", None, None) };
+            let view = if prng.chance(500) { OrderView::Rejected } else { exists("ORDERED", Vec::new(), Vec::new()) };
             stage.see(*after, view);
             stage.told(*after, PaymentState::Failure, false, Some("20003"));
         }
@@ -92,8 +92,8 @@ fn is_card(request: &Submission) -> bool {
     matches!(request.payment_method.as_deref(), None | Some("CCARD" | "MAESTRO"))
 }
 
-fn exists(state: &'static str, payment: Option<PaymentView>, credit: Option<CreditView>) -> OrderView {
-    OrderView::Exists { state, payment, credit }
+fn exists(state: &'static str, payments: Vec<PaymentView>, credits: Vec<CreditView>) -> OrderView {
+    OrderView::Exists { state, payments, credits }
 }
 
 struct Stage {
@@ -121,8 +121,8 @@ impl Stage {
         self.life.news.push(News { at, what: Told::Confirmation { state, number, error_code: code } });
     }
 
-    fn payment(&self, state: &'static str, deposited: Amount) -> Option<PaymentView> {
-        Some(PaymentView { state, approved: self.amount, deposited })
+    fn payment(&self, state: &'static str, deposited: Amount) -> Vec<PaymentView> {
+        vec![PaymentView { number: self.number().to_string(), state, approved: self.amount, deposited }]
     }
 
     fn moved(&mut self, at: Timestamp, kind: MoveKind, object: String) {
@@ -136,14 +136,14 @@ impl Stage {
 
     fn approve(&mut self, after: SignedDuration) {
         let payment = self.payment("payment_approved", Amount::zero(self.amount.currency()));
-        self.see(after, exists("ORDERED", payment, None));
+        self.see(after, exists("ORDERED", payment, Vec::new()));
         self.told(after, PaymentState::Success, true, None);
         self.moved(later(self.started, after), MoveKind::Hold, self.payment_object());
     }
 
     fn deposit(&mut self, after: SignedDuration, was_held: bool) {
         let payment = self.payment("payment_deposited", self.amount);
-        self.see(after, exists("ORDERED", payment, None));
+        self.see(after, exists("ORDERED", payment, Vec::new()));
         let at = later(self.started, after);
         if was_held {
             self.moved(at, MoveKind::Release, self.payment_object());
@@ -168,7 +168,7 @@ impl Stage {
     fn close(&mut self, deposited_at: Timestamp) -> Timestamp {
         let at = day_end(deposited_at);
         let payment = self.payment("payment_closed", self.amount);
-        self.see_at(at, exists("REFUNDABLE", payment, None));
+        self.see_at(at, exists("REFUNDABLE", payment, Vec::new()));
         at
     }
 
@@ -176,8 +176,8 @@ impl Stage {
         let credit = |state| CreditView { number: credit_number.to_string(), state, amount: self.amount };
         let (open, closed) = (credit("credit_refunded"), credit("credit_closed"));
         let payment = self.payment("payment_closed", self.amount);
-        self.see_at(at, exists("REFUNDABLE", payment.clone(), Some(open)));
-        self.see_at(day_end(at), exists("REFUNDABLE", payment, Some(closed)));
+        self.see_at(at, exists("REFUNDABLE", payment.clone(), vec![open]));
+        self.see_at(day_end(at), exists("REFUNDABLE", payment, vec![closed]));
         self.moved(at, MoveKind::Out, format!("credit:{credit_number}"));
     }
 }

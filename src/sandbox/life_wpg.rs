@@ -41,6 +41,8 @@ pub fn live(
             stage.open();
             stage.finish(*after, "failed", DECLINED);
         }
+        // A wire transfer's authorization only announces the money.
+        Script::Reserved { .. } if stage.is_wire() => stage.open(),
         Script::Success { after } | Script::Reserved { after } => {
             stage.open();
             stage.finish(*after, "success", DONE);
@@ -126,19 +128,46 @@ impl Stage<'_> {
         self.method() == "sepadirectdebit"
     }
 
+    /// The payer wires the money to an account of the gateway's, in one transfer or several.
+    fn is_wire(&self) -> bool {
+        self.method() == "wiretransfer" && self.parent.is_none()
+    }
+
     fn money_type(&self) -> &str {
+        if self.is_wire() {
+            return "deposit";
+        }
         self.request.transaction_type.as_deref().unwrap_or("debit")
     }
 
-    /// The step with which a redirect or SEPA payment begins. Follow-ups and cards have none.
+    /// The request-id a final transaction is stored under: the bare one, but for deposits (fact sheet wpg d.3).
+    fn final_request_id(&self) -> String {
+        let bare = &self.request.request_id;
+        let is_deposit = |h: &&Happening| h.transaction.transaction_type.as_deref() == Some("deposit");
+        match (self.is_wire(), self.life.transactions.iter().filter(is_deposit).count()) {
+            (false, _) => bare.to_string(),
+            (true, 0) => format!("{bare}-deposit"),
+            (true, n) => format!("{bare}-deposit:{}", n + 1),
+        }
+    }
+
+    /// The step with which a redirect, SEPA or wire payment begins. Follow-ups and cards have none.
     fn open(&mut self) {
         if self.parent.is_some() || self.is_card() {
             return;
         }
-        let step = if self.is_sepa() { "pending-debit" } else { "get-url" };
+        let step = match (self.is_sepa(), self.is_wire()) {
+            (true, _) => "pending-debit",
+            (_, true) => "authorization",
+            (false, false) => "get-url",
+        };
         let request_id = format!("{}-{step}", self.request.request_id);
-        let redirect_only = !self.is_sepa();
-        let transaction = Transaction { redirect_only, ..self.transaction(self.started, step, "success", DONE) };
+        let redirect_only = step == "get-url";
+        let mut transaction = Transaction { redirect_only, ..self.transaction(self.started, step, "success", DONE) };
+        if self.is_wire() {
+            let (code, severity) = IN_PROGRESS;
+            transaction.statuses.push(Status { code: code.to_owned(), severity: Some(severity.to_owned()) });
+        }
         self.step = transaction.transaction_id.clone();
         self.push(self.started, Transaction { request_id: Some(request_id), ..transaction });
     }
@@ -149,6 +178,7 @@ impl Stage<'_> {
         let money_type = self.money_type().to_owned();
         let root = self.parent.map(|p| p.root.clone()).or_else(|| self.step.clone());
         let transaction = Transaction {
+            request_id: Some(self.final_request_id()),
             parent_transaction_id: self.parent.map(|p| p.transaction_id.clone()).or_else(|| self.step.clone()),
             group_transaction_id: root,
             ..self.transaction(at, &money_type, state, code)
@@ -227,21 +257,55 @@ impl Stage<'_> {
                 add(MoveKind::Release, smaller(held, self.amount));
                 add(MoveKind::In, self.amount);
             }
+            // What was never held cannot be given back: a wire transfer's authorization only announces.
+            Some(MoveKind::Release) if self.parent.is_some_and(|p| p.held.is_zero()) => {}
             Some(kind) => add(kind, self.amount),
             None => {}
         }
     }
 }
 
+/// Whether the sandbox plays a transaction type at all.
+pub fn is_played(money_type: &str) -> bool {
+    // They are answered and move nothing.
+    const MONEYLESS: [&str; 8] = [
+        "authorization-only",
+        "check-enrollment",
+        "check-payer-response",
+        "check-risk",
+        "check-signature",
+        "detokenize",
+        "get-url",
+        "tokenize",
+    ];
+    direction(money_type).is_some() || MONEYLESS.contains(&money_type)
+}
+
 /// Which way money moves with a success of a type the sandbox plays. Stated here on its own, not
 /// taken from the rules it is used to check.
 pub fn direction(money_type: &str) -> Option<MoveKind> {
     match money_type {
-        "authorization" | "preauthorization" => Some(MoveKind::Hold),
-        "void-authorization" | "void-preauthorization" => Some(MoveKind::Release),
-        "debit" | "purchase" | "deposit" | "capture-authorization" | "capture-preauthorization" => Some(MoveKind::In),
+        "authorization"
+        | "preauthorization"
+        | "final-authorization"
+        | "referenced-authorization"
+        | "authorization-supplementary" => Some(MoveKind::Hold),
+        "void-authorization" | "void-preauthorization" | "void-final-authorization" | "void-auth-supplementary" => {
+            Some(MoveKind::Release)
+        }
+        "debit"
+        | "purchase"
+        | "referenced-purchase"
+        | "deposit"
+        | "capture-authorization"
+        | "capture-preauthorization"
+        | "capture-final-auth"
+        | "void-refund-capture"
+        | "void-refund-purchase"
+        | "void-credit"
+        | "void-original-credit" => Some(MoveKind::In),
         "debit-return" | "refund-debit" | "refund-purchase" | "refund-capture" | "void-purchase" | "void-capture"
-        | "credit" => Some(MoveKind::Out),
+        | "void-debit" | "credit" | "original-credit" => Some(MoveKind::Out),
         _ => None,
     }
 }

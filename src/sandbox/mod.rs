@@ -8,6 +8,8 @@
 mod answer;
 mod answer_checkout;
 mod answer_wpg;
+mod chain;
+mod coming;
 mod forge;
 mod gateway;
 mod life;
@@ -18,9 +20,13 @@ mod outage;
 pub mod prng;
 mod script;
 mod shop;
+mod operate_checkout;
+mod take_checkout;
+mod take_wpg;
 mod truth;
 
 pub use answer::{Answer, Reply, Request};
+pub use coming::{COMING_MAX, Coming, NotKept, Of};
 pub use gateway::{Carried, Gateway, NotTaken, Outgoing, PAYMENTS_MAX, Response, SENT_MAX_MESSAGES, Sent};
 pub use life::MoveKind;
 pub use outage::{Manner, Outage};

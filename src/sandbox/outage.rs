@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::words::id::MerchantName;
-use crate::words::time::Timestamp;
+use crate::words::time::{SignedDuration, Timestamp};
 
 /// A time in which the gateway answers retrievals rudely.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -39,9 +39,16 @@ pub enum Manner {
     Truncated,
     /// Access denied, told in a readable body under 200 (fact sheet wpg a.5).
     Denied,
+    /// The genuine answer, after a while.
+    Late { by: SignedDuration },
+    /// The genuine answer under another Content-Type.
+    WrongType,
+    /// The genuine answer announced whole, and the connection closed in the middle of it.
+    Cut,
 }
 
 impl Manner {
+    /// Those that say nothing of a payment, whatever the question.
     pub const ALL: [Manner; 9] = [
         Manner::Unavailable,
         Manner::Broken,
@@ -53,6 +60,23 @@ impl Manner {
         Manner::Truncated,
         Manner::Denied,
     ];
+}
+
+impl Manner {
+    /// Whether the gateway's own work is behind the answer, however it arrives.
+    pub fn passes_the_work(self) -> bool {
+        match self {
+            Manner::Truncated | Manner::Late { .. } | Manner::WrongType | Manner::Cut => true,
+            Manner::Unavailable
+            | Manner::Broken
+            | Manner::TooMany { .. }
+            | Manner::Silent
+            | Manner::Closed
+            | Manner::Page
+            | Manner::Empty
+            | Manner::Denied => false,
+        }
+    }
 }
 
 impl Outage {

@@ -104,9 +104,13 @@ pub struct Plan {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Writing {
-    /// Signed JSON: a fact under scheme `json-signed`.
+    /// As the account's own scheme asks; unsigned XML where it has none.
     #[default]
+    Account,
+    /// Signed JSON: a fact under scheme `json-signed`.
     JsonSigned,
+    /// Signed XML: a fact under scheme `xml-dsig`. Unsigned where the sandbox has no key to sign with.
+    XmlDsig,
     /// Signed name-value pairs, which do not cover the money.
     Nvp,
     /// Unsigned XML.
@@ -118,6 +122,7 @@ pub enum Writing {
 }
 
 impl Writing {
+    /// Those that every account can be sent, whatever its scheme.
     pub const ALL: [Writing; 5] = [Writing::JsonSigned, Writing::Nvp, Writing::Xml, Writing::XmlBase64, Writing::Json];
 }
 

@@ -14,6 +14,9 @@ use crate::words::id::{GatewayOrderNumber, MerchantName, OrderNumber, RequestId,
 use crate::words::money::Amount;
 use crate::words::time::{Timestamp, days, hours, later, minutes, seconds};
 
+mod taking_checkout;
+mod taking_wpg;
+
 fn start() -> Timestamp {
     "2026-03-02T09:00:00Z".parse().expect("a time")
 }

@@ -3,7 +3,9 @@
 pub mod decoded;
 pub mod keys;
 pub mod form;
+mod facts;
 pub mod wpg;
 pub mod checkout;
+pub mod request;
 
 pub use keys::{Key, Keys};

@@ -98,11 +98,11 @@ impl Class {
         match manner {
             Manner::Unavailable | Manner::Broken => Class::AnswerServerError,
             Manner::TooMany { .. } => Class::AnswerTooMany,
-            Manner::Silent => Class::AnswerSilence,
+            Manner::Silent | Manner::Late { .. } => Class::AnswerSilence,
             Manner::Closed => Class::AnswerClosed,
-            Manner::Page => Class::AnswerPage,
+            Manner::Page | Manner::WrongType => Class::AnswerPage,
             Manner::Empty => Class::AnswerEmpty,
-            Manner::Truncated => Class::AnswerTruncated,
+            Manner::Truncated | Manner::Cut => Class::AnswerTruncated,
             Manner::Denied => Class::AnswerDenied,
         }
     }

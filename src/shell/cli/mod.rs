@@ -177,8 +177,11 @@ enum Command {
         /// Fixes ids and numbers.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// What XML notifications are signed with: RSA, PEM, PKCS #8 [default: a key that comes with the program].
+        #[arg(long, value_name = "FILE")]
+        signing_key: Option<PathBuf>,
         /// Write a working configuration with fresh secrets into DIR, and end.
-        #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "notify", "seed"])]
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "notify", "seed", "signing_key"])]
         init: Option<PathBuf>,
     },
     /// Measure speed and memory, each figure beside its ceiling in the same run.
@@ -312,8 +315,8 @@ fn command(command: Command) -> Result<u8, Failure> {
             sandbox::command::write_configuration(&dir, &addresses).map_err(unplayable)?;
             Ok(exit::OK)
         }
-        Command::Sandbox { listen, config, notify, seed, init: None } => {
-            waited(sandbox::command::run(&sandbox::command::Options { listen, config, notify, seed }))?;
+        Command::Sandbox { listen, config, notify, seed, signing_key, init: None } => {
+            waited(sandbox::command::run(&sandbox::command::Options { listen, config, notify, seed, signing_key }))?;
             Ok(exit::OK)
         }
         Command::Bench { only, quick, dir, printing } => {

@@ -91,6 +91,15 @@ pub(super) fn check(
                 ],
             )?;
             let (wpg, pins) = wpg(reading, name, raw, all)?;
+            let is_live = !address::is_loopback(&base_url) && !address::is_test_host(&base_url);
+            for file in raw.pin_files.iter().flatten().filter(|_| is_live) {
+                let path = secret::locate(file, reading.folder(), reading.around.credentials.as_deref());
+                if secret::is_sandbox_pin(&path) {
+                    return Err(reading
+                        .problem(at("pin_files"), "this is the sandbox's key: anyone can sign with it")
+                        .hint("pin the gateway's own key, or use a loopback or test host as base_url"));
+                }
+            }
             if raw.user.is_some() != raw.password_file.is_some() {
                 let missing = if raw.user.is_some() { "password_file" } else { "user" };
                 return Err(reading.problem(at(missing), "missing: user and password_file go together"));

@@ -84,6 +84,14 @@ fn bounded(path: &Path) -> Result<Vec<u8>, NotASecret> {
     Ok(bytes)
 }
 
+/// Whether a file holds the key the sandbox signs XML with, which comes with the program: anyone can sign with it.
+pub fn is_sandbox_pin(path: &Path) -> bool {
+    const SANDBOX: &str = include_str!("../../../config/sandbox/gateway.pub");
+    let read = |text: &str| crate::wire::wpg::pin_from_pem(text).ok();
+    let pin = std::fs::read_to_string(path).ok().and_then(|text| read(&text));
+    pin.is_some() && pin == read(SANDBOX)
+}
+
 /// Whether everybody can look this secret up.
 pub fn is_published(secret: &str) -> bool {
     let digest = Sha256::digest(secret.as_bytes());

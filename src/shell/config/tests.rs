@@ -158,6 +158,20 @@ fn a_secret_everybody_knows_is_refused_for_a_live_gateway() {
 }
 
 #[test]
+fn the_sandboxs_key_is_no_pin_for_a_live_gateway() {
+    let folder = folder();
+    let key = include_str!("../../../config/sandbox/gateway.pub");
+    std::fs::write(folder.path().join("gateway.pub"), key).expect("written");
+    let pinned = "scheme = \"xml-dsig\"\npin_files = [\"gateway.pub\"]";
+    let text = GOOD.replacen("scheme = \"nvp\"", pinned, 1);
+    let around = Surroundings::default();
+    let problem = loaded(&folder, &text, &around, &Flags::default()).expect_err("refused");
+    assert_eq!(problem.key, "merchants.shop-eu.pin_files");
+    let local = text.replace("https://api.example.com", "http://127.0.0.1:9");
+    assert!(loaded(&folder, &local, &around, &Flags::default()).is_ok());
+}
+
+#[test]
 fn a_missing_file_is_an_error_and_not_an_empty_one() {
     let problem = load(Path::new("/nowhere/reconciled.toml"), &Flags::default(), &Surroundings::default());
     assert!(problem.expect_err("refused").to_string().contains("no such file"));

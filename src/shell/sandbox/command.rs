@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,6 +26,8 @@ pub struct Options {
     /// Where notifications go, `host:port`; by default the configuration's own public listener.
     pub notify: Option<String>,
     pub seed: u64,
+    /// What XML is signed with; by default the key that comes with the program.
+    pub signing_key: Option<PathBuf>,
 }
 
 /// Writes a new configuration and says how to go on.
@@ -64,8 +67,10 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
             println!("  note: base_url of {name} is {}, and this sandbox is elsewhere", gateway.base_url);
         }
     }
-    println!("make a payment: POST http://{address}/control/payments (docs/sandbox.md)");
-    let sandbox = Sandbox::new(Gateway::new(options.seed, shops), Clock::new());
+    println!("pay as at the gateway, or make a payment: POST http://{address}/control/payments (docs/sandbox.md)");
+    let mut gateway = Gateway::new(options.seed, shops);
+    gateway.sign_with(Arc::new(init::signing_key(options.signing_key.as_deref())?));
+    let sandbox = Sandbox::new(gateway, Clock::new());
     let stop = CancellationToken::new();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let running = sandbox.run(listener, stop.clone());

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::core::submission::Submission;
-use crate::sandbox::{Gateway, NotTaken, Outage, Plan, Script};
+use crate::sandbox::{Coming, Gateway, Manner, NotTaken, Outage, Plan, Script};
 use crate::shell::clock::Clock;
 use crate::words::id::{GatewayOrderNumber, MerchantName, OrderNumber, RequestId, TransactionId};
 use crate::words::money::Amount;
@@ -57,6 +57,50 @@ impl NewPayment {
     }
 }
 
+/// The body of `POST /control/outages`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewOutage {
+    #[serde(default)]
+    pub merchant: Option<MerchantName>,
+    pub from: Timestamp,
+    pub until: Timestamp,
+    pub manner: Manner,
+    /// Which requests are answered so.
+    #[serde(default)]
+    pub to: To,
+    /// Submissions: they are executed, and only the answer fails.
+    #[serde(default)]
+    pub executes: bool,
+}
+
+/// Which requests an outage is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum To {
+    /// Retrievals, getOrderDetails and what else moves nothing.
+    #[default]
+    Questions,
+    /// What moves money or starts a payment.
+    Submissions,
+    Everything,
+}
+
+fn outage(gateway: &mut Gateway, new: NewOutage) -> (u16, Value) {
+    let NewOutage { merchant, from, until, manner, to, executes } = new;
+    if executes && to == To::Questions {
+        return (422, error("executes", "questions execute nothing: set `to` to \"submissions\" or \"everything\""));
+    }
+    let outage = Outage { merchant, from, until, manner };
+    if to != To::Questions {
+        gateway.submission_outage(outage.clone(), executes);
+    }
+    if to != To::Submissions {
+        gateway.outage(outage);
+    }
+    (201, json!({}))
+}
+
 /// The body of `POST /control/clock`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,13 +126,20 @@ pub fn answer(gateway: &mut Gateway, clock: &Clock, method: &str, path: &str, bo
     match (method, path) {
         ("POST", "/control/payments") => read(body, |new: NewPayment| start(gateway, now, &new)),
         ("GET", "/control/payments") => (200, payments(gateway)),
-        ("GET", "/control/truth") => (200, json!({ "items": gateway.truths(now) })),
+        ("GET", "/control/truth") => {
+            let unnumbered = gateway.truths_without_order(now).into_iter();
+            let unnumbered: Vec<_> =
+                unnumbered.map(|(merchant, p)| json!({ "merchant": merchant, "payment": p })).collect();
+            (200, json!({ "items": gateway.truths(now), "without_order_number": unnumbered }))
+        }
         ("GET", "/control/sent") => (200, json!({ "items": gateway.sent().collect::<Vec<_>>() })),
         ("POST", "/control/order-numbers") => (201, json!({ "gateway_order_number": gateway.generate_order_number() })),
-        ("POST", "/control/outages") => read(body, |outage: Outage| {
-            gateway.outage(outage);
-            (201, json!({}))
+        ("POST", "/control/outages") => read(body, |new: NewOutage| outage(gateway, new)),
+        ("POST", "/control/play") => read(body, |coming: Coming| match gateway.play(coming) {
+            Ok(()) => (201, json!({ "waiting": gateway.coming().len() })),
+            Err(why) => (422, error("play", &why.to_string())),
         }),
+        ("GET", "/control/play") => (200, json!({ "items": gateway.coming() })),
         ("GET", "/control/clock") => (200, json!({ "now": now, "scale": clock.scale() })),
         ("POST", "/control/clock") => read(body, |set: SetClock| {
             if set.scale == 0 || set.scale > SCALE_MAX {
@@ -202,6 +253,23 @@ mod tests {
     }
 
     #[test]
+    fn scripts_wait_for_their_requests() {
+        let mut gateway = Gateway::new(1, example_shops());
+        let mut coming = json!({
+            "merchant": "shop-eu", "of": "follow-ups", "times": 2, "play": {"script": "failed", "after": "0s"},
+        });
+        let (status, said) = ask(&mut gateway, "POST", "/control/play", &coming);
+        assert_eq!((status, &said["waiting"]), (201, &json!(1)), "{said}");
+        let (_, listed) = ask(&mut gateway, "GET", "/control/play", &json!(null));
+        assert_eq!(listed["items"][0]["times"], 2);
+        for (name, value) in [("merchant", json!("nobody")), ("times", json!(0)), ("play", json!("win"))] {
+            let kept = std::mem::replace(&mut coming[name], value);
+            assert_eq!(ask(&mut gateway, "POST", "/control/play", &coming).0, 422, "{coming}");
+            coming[name] = kept;
+        }
+    }
+
+    #[test]
     fn outages_are_written_as_documented() {
         let mut gateway = Gateway::new(1, example_shops());
         for manner in [json!("page"), json!({"too-many": {"retry_after_seconds": 60}})] {
@@ -210,5 +278,12 @@ mod tests {
             });
             assert_eq!(ask(&mut gateway, "POST", "/control/outages", &outage).0, 201, "{outage}");
         }
+        let mut late = json!({
+            "from": "2026-03-02T10:00:00Z", "until": "2026-03-02T11:00:00Z", "manner": {"late": {"by": "5s"}},
+            "to": "submissions", "executes": true,
+        });
+        assert_eq!(ask(&mut gateway, "POST", "/control/outages", &late).0, 201);
+        late["to"] = json!("questions");
+        assert_eq!(ask(&mut gateway, "POST", "/control/outages", &late).0, 422);
     }
 }

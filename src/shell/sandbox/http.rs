@@ -2,12 +2,14 @@
 //! Loopback and plain text only; the daemon's own listeners are elsewhere.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HOST, HeaderName};
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -34,7 +36,66 @@ pub struct Asked {
 }
 
 /// What to answer; `None` closes the connection without an answer.
-pub type Told = Option<Response<Full<Bytes>>>;
+pub type Told = Option<Response<Sending>>;
+
+/// A body that is sent whole, or broken off: announced in full, and the connection closed after a part of it.
+pub struct Sending {
+    rest: Option<Bytes>,
+    end: End,
+}
+
+/// How a body ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Whole,
+    /// It breaks off, once what was sent before is on the wire.
+    Breaks {
+        is_flushed: bool,
+    },
+}
+
+impl Sending {
+    fn whole(body: Vec<u8>) -> Sending {
+        Sending { rest: Some(Bytes::from(body)), end: End::Whole }
+    }
+
+    /// The first half of a body.
+    fn half(body: &[u8]) -> Sending {
+        Sending { rest: Some(Bytes::copy_from_slice(&body[..body.len() / 2])), end: End::Breaks { is_flushed: false } }
+    }
+}
+
+impl Body for Sending {
+    type Data = Bytes;
+    type Error = HangUp;
+
+    fn poll_frame(mut self: Pin<&mut Self>, turn: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, HangUp>>> {
+        if let Some(rest) = self.rest.take().filter(|rest| !rest.is_empty()) {
+            return Poll::Ready(Some(Ok(Frame::data(rest))));
+        }
+        match self.end {
+            End::Whole => Poll::Ready(None),
+            // The server writes out what it has whenever a body makes it wait.
+            End::Breaks { is_flushed: false } => {
+                self.end = End::Breaks { is_flushed: true };
+                turn.waker().wake_by_ref();
+                Poll::Pending
+            }
+            End::Breaks { is_flushed: true } => Poll::Ready(Some(Err(HangUp))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.end == End::Whole && self.rest.as_ref().is_none_or(Bytes::is_empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.end {
+            End::Whole => SizeHint::with_exact(self.rest.as_ref().map_or(0, |rest| rest.len() as u64)),
+            End::Breaks { .. } => SizeHint::default(),
+        }
+    }
+}
 
 /// Serves until told to stop. `answer` may take its time: each connection has its own task.
 pub async fn serve<F, Fut>(listener: TcpListener, stop: CancellationToken, answer: F)
@@ -76,9 +137,9 @@ where
 /// The connection is to be closed without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("closed without an answer, as asked")]
-struct HangUp;
+pub struct HangUp;
 
-async fn one<F, Fut>(answer: F, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, HangUp>
+async fn one<F, Fut>(answer: F, request: Request<Incoming>) -> Result<Response<Sending>, HangUp>
 where
     F: Fn(Asked) -> Fut,
     Fut: Future<Output = Told>,
@@ -101,12 +162,12 @@ where
 }
 
 /// A short text as an answer.
-pub fn plain(status: u16, text: &str) -> Response<Full<Bytes>> {
+pub fn plain(status: u16, text: &str) -> Response<Sending> {
     answer(status, Some("text/plain; charset=utf-8"), &[], text.as_bytes().to_vec())
 }
 
 /// JSON as an answer.
-pub fn json(status: u16, value: &serde_json::Value) -> Response<Full<Bytes>> {
+pub fn json(status: u16, value: &serde_json::Value) -> Response<Sending> {
     answer(status, Some("application/json"), &[], format!("{value}\n").into_bytes())
 }
 
@@ -116,7 +177,7 @@ pub fn answer(
     content_type: Option<&str>,
     headers: &[(HeaderName, String)],
     body: Vec<u8>,
-) -> Response<Full<Bytes>> {
+) -> Response<Sending> {
     let mut response = Response::builder().status(status);
     if let Some(content_type) = content_type {
         response = response.header(CONTENT_TYPE, content_type);
@@ -124,11 +185,23 @@ pub fn answer(
     for (name, value) in headers {
         response = response.header(name, value);
     }
-    response.body(Full::from(body)).unwrap_or_else(|_| {
-        let mut broken = Response::new(Full::default());
+    response.body(Sending::whole(body)).unwrap_or_else(|_| {
+        let mut broken = Response::new(Sending::whole(Vec::new()));
         *broken.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
         broken
     })
+}
+
+/// The same answer, its body announced in full and broken off in the middle.
+pub fn broken_off(
+    status: u16,
+    content_type: Option<&str>,
+    headers: &[(HeaderName, String)],
+    body: &[u8],
+) -> Response<Sending> {
+    let length = [(CONTENT_LENGTH, body.len().to_string())];
+    let headers: Vec<_> = headers.iter().chain(&length).cloned().collect();
+    answer(status, content_type, &headers, Vec::new()).map(|_| Sending::half(body))
 }
 
 /// Where a request goes.
@@ -246,13 +319,18 @@ mod tests {
         let peer = Peer::Tcp(listener.local_addr().expect("bound").to_string());
         let stop = CancellationToken::new();
         let server = serve(listener, stop.clone(), |asked: Asked| async move {
-            (asked.target != "/hang-up").then(|| plain(200, &format!("{} {}", asked.method, asked.body.len())))
+            match asked.target.as_str() {
+                "/hang-up" => None,
+                "/half" => Some(broken_off(200, Some("text/plain"), &[], b"0123456789")),
+                _ => Some(plain(200, &format!("{} {}", asked.method, asked.body.len()))),
+            }
         });
         let server = tokio::spawn(server);
         let ask = |target| Ask { method: "POST", target, content_type: "text/plain", body: b"abc".to_vec() };
         let got = send(&peer, ask("/"), Duration::from_secs(5)).await.expect("an answer");
         assert_eq!(got, Got { status: 200, body: b"POST 3".to_vec() });
         assert!(matches!(send(&peer, ask("/hang-up"), Duration::from_secs(5)).await, Err(NoAnswer::Broken(_))));
+        assert!(matches!(send(&peer, ask("/half"), Duration::from_secs(5)).await, Err(NoAnswer::Body)));
         stop.cancel();
         server.await.expect("stops");
     }

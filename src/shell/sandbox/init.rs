@@ -11,6 +11,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use crate::core::message::Dialect;
 use crate::sandbox::Shop;
 use crate::shell::config::Config;
+use crate::wire::wpg::{NotASigningKey, SigningKey};
 use crate::words::time::{SignedDuration, minutes};
 
 /// The configuration's name in its folder.
@@ -56,8 +57,36 @@ pub fn init(dir: &Path, addresses: &Addresses) -> Result<PathBuf, NotWritten> {
         let path = secrets.join(name);
         write_new(&path, &format!("{}\n", random_hex()?)).map_err(failed(&path))?;
     }
+    let pin = dir.join("gateway.pub");
+    write_new(&pin, SANDBOX_PIN).map_err(failed(&pin))?;
     write_new(&file, &text(addresses)).map_err(failed(&file))?;
     Ok(file)
+}
+
+/// The key the sandbox signs XML with where it is told no other. It comes with the program, so that anyone can sign with
+/// it: the configuration refuses its pin for a live gateway.
+const SANDBOX_KEY: &str = include_str!("../../../config/sandbox/gateway.pem");
+const SANDBOX_PIN: &str = include_str!("../../../config/sandbox/gateway.pub");
+
+/// Why there is no key to sign XML with.
+#[derive(Debug, thiserror::Error)]
+pub enum NoSigningKey {
+    #[error("`{path}` can't be read: {why}")]
+    File { path: PathBuf, why: std::io::Error },
+    #[error("`{path}` {why}")]
+    NotAKey { path: PathBuf, why: NotASigningKey },
+}
+
+/// The key of a file, or the one that comes with the program.
+pub fn signing_key(file: Option<&Path>) -> Result<SigningKey, NoSigningKey> {
+    let (path, text) = match file {
+        None => (PathBuf::from("the sandbox's own key"), SANDBOX_KEY.to_owned()),
+        Some(path) => {
+            let read = std::fs::read_to_string(path);
+            (path.to_owned(), read.map_err(|why| NoSigningKey::File { path: path.to_owned(), why })?)
+        }
+    };
+    SigningKey::from_pem(&text).map_err(|why| NoSigningKey::NotAKey { path, why })
 }
 
 /// The repository's example and its secrets, which are no secrets.
@@ -124,6 +153,9 @@ user = "shop-eu-rest"
 password_file = "secrets/shop-eu.password"
 secret_file = "secrets/shop-eu.secret"
 scheme = "json-signed"
+# Signed XML instead, with the key that comes with the sandbox:
+#scheme = "xml-dsig"
+#pin_files = ["gateway.pub"]
 
 # The Wirecard Checkout / QENTA side of the shop.
 [merchants.shop-at]
@@ -187,6 +219,19 @@ mod tests {
         for gateway in config.gateways.values() {
             assert_eq!(gateway.base_url.as_str(), format!("http://{SANDBOX_ADDRESS}/"));
         }
+    }
+
+    #[test]
+    fn the_pin_that_init_writes_is_the_key_the_sandbox_signs_with() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = init(folder.path(), &Addresses::default()).expect("written");
+        let text = std::fs::read_to_string(&file).expect("read");
+        let text = text.replacen("scheme = \"json-signed\"", "", 1).replace("#scheme", "scheme").replace("#pin", "pin");
+        std::fs::write(&file, text).expect("written");
+        let config = load(&file, &Flags::default(), &Surroundings::default()).expect("loads");
+        let pins = config.keys.values().map(|key| key.pins.clone()).find(|pins| !pins.is_empty()).expect("a pin");
+        assert_eq!(pins, vec![signing_key(None).expect("a key").pin()]);
+        assert!(signing_key(Some(&file)).is_err_and(|why| why.to_string().contains("holds no PEM")));
     }
 
     #[test]

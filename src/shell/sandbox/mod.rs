@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hyper::header::RETRY_AFTER;
+use hyper::header::{LOCATION, RETRY_AFTER};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -75,7 +75,16 @@ impl Sandbox {
             Reply::Answer(answer) => {
                 debug!(path, status = answer.status, "sandbox answered {} {path}", answer.status);
                 let retry_after = answer.retry_after_seconds.map(|seconds| (RETRY_AFTER, seconds.to_string()));
-                Some(http::answer(answer.status, answer.content_type, retry_after.as_slice(), answer.body))
+                let location = answer.location.map(|url| (LOCATION, url));
+                let headers: Vec<_> = retry_after.into_iter().chain(location).collect();
+                if let Some(by) = answer.late_by {
+                    let by = Duration::try_from(by).unwrap_or(Duration::ZERO) / self.clock.scale().max(1);
+                    tokio::time::sleep(by.min(SILENCE_MAX)).await;
+                }
+                Some(match answer.is_cut {
+                    true => http::broken_off(answer.status, answer.content_type, &headers, &answer.body),
+                    false => http::answer(answer.status, answer.content_type, &headers, answer.body),
+                })
             }
             Reply::Closed => None,
             Reply::Silence => {
@@ -148,3 +157,6 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAd
     let bound = listener.local_addr()?;
     Ok((listener, bound))
 }
+
+#[cfg(test)]
+mod tests;

@@ -170,19 +170,51 @@ pub fn order_number_reply(number: &str) -> String {
     form::encode([("status", "0"), ("orderNumber", number)])
 }
 
+/// The reply to getFinancialInstitutions: two banks, whatever the payment type.
+pub fn institutions_reply(payment_type: &str) -> String {
+    let mut fields = vec![("status".to_owned(), "0".to_owned()), ("financialInstitutions".to_owned(), "2".to_owned())];
+    for (n, (id, name)) in (1..).zip([("BA-CA", "Bank Austria"), ("SANDBOX", "Sandbox Bank")]) {
+        for (part, value) in [
+            ("id", id),
+            ("name", name),
+            ("country", "AT"),
+            ("online", "true"),
+            ("offline", "false"),
+            ("currency", "EUR"),
+            ("paymentType", payment_type),
+        ] {
+            fields.push((format!("financialInstitution.{n}.{part}"), value.to_owned()));
+        }
+    }
+    form::encode(pairs(&fields))
+}
+
 /// An error: flat for Checkout Page, indexed for Checkout Seamless.
 pub fn error_reply(product: Product, status: u8, code: &str, message: &str) -> String {
-    let status = status.to_string();
+    errors_reply(product, Some(status), &[(code, message)])
+}
+
+/// Several errors at once. Checkout Page tells the first alone. The answer to an init has no status.
+pub fn errors_reply(product: Product, status: Option<u8>, errors: &[(&str, &str)]) -> String {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    fields.extend(status.map(|status| ("status".to_owned(), status.to_string())));
     match product {
-        Product::Page => form::encode([("status", &*status), ("errorCode", code), ("message", message)]),
-        Product::Seamless => form::encode([
-            ("status", &*status),
-            ("errors", "1"),
-            ("error.1.errorCode", code),
-            ("error.1.message", message),
-            ("error.1.consumerMessage", message),
-        ]),
+        Product::Page => {
+            for (code, message) in errors.iter().take(1) {
+                fields.push(("errorCode".to_owned(), (*code).to_owned()));
+                fields.push(("message".to_owned(), (*message).to_owned()));
+            }
+        }
+        Product::Seamless => {
+            fields.push(("errors".to_owned(), errors.len().to_string()));
+            for (n, (code, message)) in (1..).zip(errors) {
+                fields.push((format!("error.{n}.errorCode"), (*code).to_owned()));
+                fields.push((format!("error.{n}.message"), (*message).to_owned()));
+                fields.push((format!("error.{n}.consumerMessage"), (*message).to_owned()));
+            }
+        }
     }
+    form::encode(pairs(&fields))
 }
 
 /// Whether a back-end request is authentic: right customer, shop, password and fingerprint, no name twice.

@@ -3,6 +3,7 @@
 //! * [`decode`] reads what the gateway posts to confirmUrl (fact sheet checkout a).
 //! * [`backend`] asks the gateway: getOrderDetails and generateOrderNumber, and nothing else (b, c).
 //! * [`operations`] writes the requests that move money, for the command an operator types; the daemon uses none (b.2).
+//! * [`request`] reads what a shop sends to the gateway, for its facts alone (b, d).
 //! * [`encode`] speaks as the gateway does, for the sandbox and the tests.
 //!
 //! Source of all of it: the published integration guides and captured messages, as the fact sheets `checkout.md` and
@@ -17,6 +18,8 @@ pub mod list;
 pub mod operations;
 mod outcome;
 pub mod reply;
+pub mod request;
+pub mod init;
 
 pub use confirm::{Reading, Unreadable, decode, is_confirmation};
 pub use outcome::{Bank, financial_institutions, outcome};

@@ -15,28 +15,50 @@ pub use super::seal::signed_xml;
 use super::payment_xml::PAYMENT_NAMESPACES;
 use super::signature::{self, V1_FIELDS, V2_FIELDS, to_base64};
 use crate::core::message::Transaction;
+use crate::core::status_code::status_code;
 
-/// Stands behind `payment-method@url` of a transaction that only hands out a redirect.
+/// Stands behind `payment-method@url` of a transaction that only hands out a redirect, where nothing else is said.
 const REDIRECT_URL: &str = "https://redirect.example/";
 const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b' ');
 
+/// Where the answer to a request points; a notification and a retrieval need nothing of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Links<'a> {
+    /// The transaction's own address (`self`, and the Location header).
+    pub own: Option<&'a str>,
+    /// Where the payer is to be sent.
+    pub redirect: Option<&'a str>,
+}
+
+impl Links<'_> {
+    fn redirect_of(&self, t: &Transaction) -> Option<&str> {
+        t.redirect_only.then(|| self.redirect.unwrap_or(REDIRECT_URL))
+    }
+}
+
 /// One `<payment>` document, as a notification or an answer.
 pub fn payment_xml(t: &Transaction) -> String {
-    format!(r#"<?xml version="1.0" encoding="UTF-8"?>{}"#, payment_element(t, true))
+    answer_xml(t, &Links::default())
+}
+
+/// One `<payment>` document, as a POST is answered.
+pub fn answer_xml(t: &Transaction, links: &Links<'_>) -> String {
+    format!(r#"<?xml version="1.0" encoding="UTF-8"?>{}"#, payment_element(t, true, links))
 }
 
 /// A `<payments>` list, as the list forms of retrieval answer it.
 pub fn payments_xml(ts: &[Transaction]) -> String {
     let namespace = PAYMENT_NAMESPACES[0];
-    let inner: String = ts.iter().map(|t| payment_element(t, false)).collect();
+    let inner: String = ts.iter().map(|t| payment_element(t, false, &Links::default())).collect();
     format!(r#"<?xml version="1.0" encoding="UTF-8"?><payments xmlns="{namespace}">{inner}</payments>"#)
 }
 
-fn payment_element(t: &Transaction, is_root: bool) -> String {
+fn payment_element(t: &Transaction, is_root: bool, links: &Links<'_>) -> String {
     let mut xml = match is_root {
         true => format!(
-            r#"<payment xmlns="{}" xmlns:ns2="http://www.elastic-payments.com/schema/epa/transaction">"#,
-            PAYMENT_NAMESPACES[0]
+            r#"<payment xmlns="{}" xmlns:ns2="http://www.elastic-payments.com/schema/epa/transaction"{}>"#,
+            PAYMENT_NAMESPACES[0],
+            attribute("self", links.own)
         ),
         false => "<payment>".to_owned(),
     };
@@ -54,7 +76,8 @@ fn payment_element(t: &Transaction, is_root: bool) -> String {
     let mut statuses = String::new();
     for status in &t.statuses {
         let severity = attribute("severity", status.severity.as_deref());
-        statuses.push_str(&format!(r#"<status code="{}"{severity}/>"#, escaped(&status.code)));
+        let description = attribute("description", status_code(&status.code).map(|known| known.name));
+        statuses.push_str(&format!(r#"<status code="{}"{description}{severity}/>"#, escaped(&status.code)));
     }
     xml.push_str(&format!("<statuses>{statuses}</statuses>"));
     if let Some(amount) = t.amount {
@@ -78,7 +101,7 @@ fn payment_element(t: &Transaction, is_root: bool) -> String {
         xml.push_str("</custom-fields>");
     }
     xml.push_str("<payment-methods>");
-    let url = attribute("url", t.redirect_only.then_some(REDIRECT_URL));
+    let url = attribute("url", links.redirect_of(t));
     if t.payment_methods.is_empty() && t.redirect_only {
         xml.push_str(&format!("<payment-method{url}/>"));
     }
@@ -120,7 +143,15 @@ pub(super) fn escaped(text: &str) -> String {
 
 /// `{"payment":{…}}`, as REST and notifications write it: epoch milliseconds, amounts as numbers.
 pub fn payment_json(t: &Transaction) -> String {
+    answer_json(t, &Links::default())
+}
+
+/// `{"payment":{…}}`, as a POST is answered.
+pub fn answer_json(t: &Transaction, links: &Links<'_>) -> String {
     let mut payment = Map::new();
+    if let Some(own) = links.own {
+        payment.insert("self".to_owned(), Value::from(own));
+    }
     let mut text = |name: &str, value: &Option<String>| {
         if let Some(value) = value {
             payment.insert(name.to_owned(), Value::from(value.as_str()));
@@ -139,9 +170,13 @@ pub fn payment_json(t: &Transaction) -> String {
     if let Some(at) = t.completed_at {
         payment.insert("completion-time-stamp".to_owned(), json!(at.as_millisecond()));
     }
-    let statuses: Vec<Value> = t.statuses.iter().map(|s| json!({ "code": s.code, "severity": s.severity })).collect();
+    let described = |code: &str| status_code(code).map(|known| known.name);
+    let statuses = t.statuses.iter();
+    let statuses: Vec<Value> = statuses
+        .map(|s| json!({ "code": s.code, "description": described(&s.code), "severity": s.severity }))
+        .collect();
     payment.insert("statuses".to_owned(), json!({ "status": statuses }));
-    let url = t.redirect_only.then_some(REDIRECT_URL);
+    let url = links.redirect_of(t);
     let method = |name: Option<&str>| json!({ "url": url, "name": name });
     let methods: Vec<Value> = match t.payment_methods.is_empty() && t.redirect_only {
         true => vec![method(None)],
@@ -171,7 +206,7 @@ pub fn payment_json(t: &Transaction) -> String {
 /// An NVP body with both signatures, ending in `&` as real ones do. NVP names one payment method:
 /// further ones are left out.
 pub fn nvp(t: &Transaction, secret: &str) -> String {
-    let mut fields = nvp_fields(t);
+    let mut fields = nvp_fields(t, &Links::default());
     let values = fields.clone();
     let value = |name: &str| values.iter().find(|(n, _)| n == name).map_or(&b""[..], |(_, v)| v.as_bytes());
     let mut payload = String::from("HS256\n");
@@ -183,7 +218,12 @@ pub fn nvp(t: &Transaction, secret: &str) -> String {
     form(&fields)
 }
 
-fn nvp_fields(t: &Transaction) -> Vec<(String, String)> {
+/// An NVP body as a POST is answered: unsigned, for TLS and the shop's own credentials vouch for it.
+pub fn answer_nvp(t: &Transaction, links: &Links<'_>) -> String {
+    form(&nvp_fields(t, links))
+}
+
+fn nvp_fields(t: &Transaction, links: &Links<'_>) -> Vec<(String, String)> {
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut field = |name: &str, value: Option<String>| fields.push((name.to_owned(), value.unwrap_or_default()));
     field("merchant_account_id", t.merchant_account_id.clone());
@@ -199,7 +239,7 @@ fn nvp_fields(t: &Transaction) -> Vec<(String, String)> {
     field("group_transaction_id", t.group_transaction_id.clone());
     field("order_number", t.order_number.clone());
     field("payment_method", t.payment_methods.first().cloned());
-    field("payment_method_url", t.redirect_only.then(|| REDIRECT_URL.to_owned()));
+    field("payment_method_url", links.redirect_of(t).map(str::to_owned));
     field("authorization_code", None);
     for (at, status) in t.statuses.iter().enumerate() {
         field(&format!("status_code_{}", at + 1), Some(status.code.clone()));

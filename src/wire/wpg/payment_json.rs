@@ -41,6 +41,16 @@ pub(super) fn covers(document: &Document) -> Vec<String> {
     covers
 }
 
+/// The resolver category of each payment, in the order [`read`] gives them: requests name one where the gateway is to
+/// choose the merchant account (fact sheet wpg a.6).
+pub(super) fn resolver_categories(document: &Document) -> Vec<Option<String>> {
+    let of = |payment: &Json| {
+        let held = payment.get("merchant-account-resolver-category")?;
+        held.scalar().or_else(|| held.get("value")?.scalar()).and_then(value::text)
+    };
+    payments(document).unwrap_or_default().into_iter().map(of).collect()
+}
+
 /// The payments of a document, each an object.
 fn payments<'j, 'a>(document: &'j Document<'a>) -> Result<Vec<&'j Json<'a>>, Unreadable> {
     let root = &document.value;

@@ -43,40 +43,50 @@ fn list(document: &Document, at: usize, reading: &mut Reading) -> Result<(), Unr
     for child in document.children(at) {
         match own_name(document, child) {
             Some("payment") => payment(document, child, reading)?,
-            Some("payments") => list(document, child, reading)?,
+            Some("payments" | "multi-payments") => list(document, child, reading)?,
             _ => {}
         }
     }
     Ok(())
 }
 
+/// The resolver category of each payment, in the order [`read`] gives them: requests name one where the gateway is to
+/// choose the merchant account (fact sheet wpg a.6).
+pub(super) fn resolver_categories(document: &Document) -> Vec<Option<String>> {
+    let of = |payment: usize| {
+        let mut found = inner(document, payment, "merchant-account-resolver-category");
+        let category = found.next().and_then(|at| value::text(&document.text(at)));
+        category.filter(|_| found.next().is_none())
+    };
+    let mut categories = Vec::new();
+    each_payment(document, 0, &mut |payment| categories.push(of(payment)));
+    categories
+}
+
+/// Visits the payments at or below an element, in the order of the document.
+fn each_payment(document: &Document, at: usize, visit: &mut impl FnMut(usize)) {
+    match own_name(document, at) {
+        Some("payment") => visit(at),
+        Some("payments" | "multi-payments") => {
+            document.children(at).for_each(|child| each_payment(document, child, visit))
+        }
+        _ => {}
+    }
+}
+
 /// The names that a signature over the whole document covers: every element directly in a payment.
 pub(super) fn covers(document: &Document) -> Vec<String> {
     let mut names: BTreeSet<&str> = BTreeSet::new();
     let mut covers = Vec::new();
-    let mut note = |at: usize| {
-        for child in document.children(at) {
+    each_payment(document, 0, &mut |payment| {
+        for child in document.children(payment) {
             if let Some(name) = own_name(document, child)
                 && names.insert(name)
             {
                 covers.push(name.to_owned());
             }
         }
-    };
-    if own_name(document, 0) == Some("payment") {
-        note(0);
-    } else {
-        let mut lists = vec![0];
-        while let Some(list) = lists.pop() {
-            for child in document.children(list) {
-                match own_name(document, child) {
-                    Some("payment") => note(child),
-                    Some("payments") => lists.push(child),
-                    _ => {}
-                }
-            }
-        }
-    }
+    });
     covers
 }
 

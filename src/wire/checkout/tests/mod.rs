@@ -116,6 +116,8 @@ fn nothing_outside_this_dialect_reaches_the_operations_that_move_money() {
     let mut files = Vec::new();
     sources(&source, &mut files);
     files.retain(|file| !file.starts_with(source.join("wire/checkout")) || file.ends_with("encode.rs"));
+    // Tests of the sandbox play a shop that operates.
+    files.retain(|file| file.components().all(|part| part.as_os_str() != "tests"));
     assert!(files.len() > 10);
     for file in files {
         let text = std::fs::read_to_string(&file).expect("a source file");
