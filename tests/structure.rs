@@ -307,7 +307,10 @@ fn nothing_of_the_daemon_reaches_the_operators_command() {
     for source in sources().iter().filter(|source| !is_below_shell(source, &["operate", "cli"])) {
         for mention in mentions(source) {
             let parts: Vec<&str> = mention.path.iter().map(String::as_str).collect();
-            if matches!(parts.as_slice(), ["shell", "operate", ..] | ["shell", "config", "operations", "login" | "Login", ..]) {
+            if matches!(
+                parts.as_slice(),
+                ["shell", "operate", ..] | ["shell", "config", "operations", "login" | "Login", ..]
+            ) {
                 broken.push(format!("{}:{} names {}", source.path, mention.line, mention.path.join("::")));
             }
         }

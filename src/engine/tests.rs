@@ -18,6 +18,7 @@ use crate::words::money::Amount;
 use crate::words::time::{SignedDuration, Timestamp, days, hours, later, minutes};
 
 mod doubts;
+mod operations;
 
 const MAID: &str = "11111111-2222-3333-4444-555555555555";
 const SECRET: &str = "a secret of the tests, and of nothing else";

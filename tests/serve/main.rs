@@ -3,6 +3,7 @@
 mod disk;
 mod load;
 mod night;
+mod operate;
 mod shop;
 
 use std::io::Write;
