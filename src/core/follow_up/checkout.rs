@@ -6,7 +6,7 @@
 use super::{Chain, Refused, basket, before, none_unknown, positive, stated, sum, within};
 use crate::core::known::Known;
 use crate::core::meaning::Meaning;
-use crate::core::operation::{Fund, Kind, OPERATIONS_MAX, Plan, Target, Wish};
+use crate::core::operation::{Fund, Kind, OPERATIONS_MAX, Operation, Outcome, Plan, Target, Wish};
 use crate::words::id::{GatewayOrderNumber, MerchantName};
 use crate::words::money::{Amount, Currency};
 use crate::words::time::days;
@@ -72,6 +72,13 @@ pub(super) fn plan(chain: &Chain<'_>, wish: &Wish) -> Result<Plan, Refused> {
         return Err(Refused::TooMany);
     }
     let order = order(chain)?;
+    // What was executed is in the sums only once the order was looked at again.
+    let is_unseen = |o: &&Operation| {
+        matches!(o.outcome, Outcome::Executed { .. }) && chain.root.watch.looked_at.is_none_or(|at| at < o.since)
+    };
+    if let Some(operation) = chain.root.operations.iter().find(is_unseen) {
+        return Err(Refused::BooksAreOld(operation.intent.request_id.to_string()));
+    }
     let mut checked = vec![none_unknown(chain, wish, kind)?];
     let asked = stated(wish, order.currency)?;
     let (wire, amount, object) = match kind {

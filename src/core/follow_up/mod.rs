@@ -99,6 +99,10 @@ pub enum Refused {
     NoGatewayOrder,
     #[error("the gateway's own books of this order were not seen yet: `reconciled retrieve` them first")]
     NotSeenYet,
+    #[error(
+        "{0} was executed and the gateway's books were not seen since: try again in a few seconds, or `reconciled retrieve` them"
+    )]
+    BooksAreOld(String),
     #[error("nothing is held: {0} (deposit and approveReversal need payment_approved, fact sheet checkout b.2)")]
     NothingApproved(String),
     #[error("{0} is deposited already: a hold is given back only while nothing is (fact sheet checkout b.2)")]

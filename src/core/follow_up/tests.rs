@@ -1,7 +1,7 @@
 //! The rules as tables: a chain, a wish, what comes of it.
 
 use super::*;
-use crate::core::known::{Fact, Known, join};
+use crate::core::known::{Fact, join};
 use crate::core::lifecycle::State;
 use crate::core::message::{Status, Transaction};
 use crate::core::operation::{Fund, Intent, Operation, Operator, Outcome, Target};
@@ -426,10 +426,24 @@ fn the_own_transaction_tells_what_became_of_a_request() {
 }
 
 #[test]
-fn known_facts_of_other_chains_are_not_looked_at() {
+fn what_was_executed_counts_only_once_the_books_were_seen_again() {
+    let mut root = order("CCARD", &[ORDER, CLOSED]);
+    root.watch.looked_at = Some(now());
+    let mut done = operation(Kind::Refund, Vec::new(), "order:7");
+    done.outcome = Outcome::Executed { how: "status 0".into() };
+    done.since = crate::words::time::later(now(), crate::words::time::minutes(1));
+    root.operations.push(done);
+    assert_eq!(said(asked(&root, &[], &wish(Kind::Refund, "10"))), "BooksAreOld");
+    root.watch.looked_at = Some(crate::words::time::later(now(), crate::words::time::minutes(2)));
+    assert_eq!(said(asked(&root, &[], &wish(Kind::Refund, "10"))), "refund 10.00");
+}
+
+#[test]
+fn words_of_the_other_dialect_are_refused() {
     let root = with(payment(1, "creditcard"), Dialect::Wpg, &[HOLD]);
-    let ids: Vec<&Known> = root.known.iter().collect();
-    assert_eq!(ids.len(), 1);
     let wrong = Wish { object: Some("7".into()), ..wish(Kind::Capture, "1") };
+    assert_eq!(said(asked(&root, &[], &wrong)), "OtherDialect");
+    let root = order("CCARD", &[ORDER, HELD]);
+    let wrong = Wish { transaction: TransactionId::new("t").ok(), ..wish(Kind::Deposit, "1") };
     assert_eq!(said(asked(&root, &[], &wrong)), "OtherDialect");
 }

@@ -4,7 +4,7 @@ use super::graph::{Edge, Family, edges, family, kind_of};
 use super::{Chain, Refused, basket, left, none_unknown, positive, stated, sum, within};
 use crate::core::known::Known;
 use crate::core::meaning::Meaning;
-use crate::core::operation::{Endpoint, Kind, Plan, Target, Wish};
+use crate::core::operation::{Endpoint, Kind, Operation, Outcome, Plan, Target, Wish};
 use crate::core::payment::Payment;
 use crate::core::transaction_type::{Direction, transaction_type};
 use crate::words::money::{Amount, Currency};
@@ -224,10 +224,14 @@ fn done(chain: &Chain<'_>, parent: &Known, currency: Currency, counts: impl Fn(K
     sum(currency, decided.chain(open.map(|s| s.amount)))
 }
 
-/// Submitted, and nothing known of it that counts already.
+/// Submitted, and nothing known of it that counts already, or that says that it did not happen.
 fn is_undecided(follow_up: &Payment) -> bool {
     use crate::core::lifecycle::State;
-    matches!(follow_up.state, State::Open | State::UnfinishedProvisional | State::HandedOver)
+    let is_over = |o: &Operation| {
+        matches!(o.outcome, Outcome::NotSent { .. } | Outcome::Refused { .. } | Outcome::NotSeen { .. })
+    };
+    !follow_up.operations.iter().any(is_over)
+        && matches!(follow_up.state, State::Open | State::UnfinishedProvisional | State::HandedOver)
         && !follow_up.known.iter().any(|k| k.stands() && (k.meaning.is_money() || k.meaning == Meaning::Pending))
 }
 

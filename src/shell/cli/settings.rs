@@ -38,6 +38,7 @@ pub fn text(config: &Config, now: Timestamp) {
         nights.iter().enumerate().for_each(|(n, at)| row("", format!("{} {at}", if n == 0 { "next" } else { "then" })));
         row("", format!("each final after {} days", report.final_after_days));
     }
+    row("operations", if config.operations.enabled { "ON: money can be moved from here" } else { "off" }.into());
     row("alerts", config.webhook.as_ref().map_or_else(|| "to the log".into(), |w| format!("to the log and {}", w.url)));
     line("");
     const HEADER: [(&str, Align); 6] = [
@@ -87,6 +88,7 @@ pub fn json(config: &Config, now: Timestamp) -> Value {
         "spool": config.spool,
         "reports": config.reports,
         "next_reports_at": if config.reports.is_some() { nights(&config.policy.report, now) } else { Vec::new() },
+        "operations_enabled": config.operations.enabled,
         "webhook": config.webhook.as_ref().map(|webhook| webhook.url.as_str()),
         "merchants": merchants.collect::<Vec<_>>(),
         "warnings": warnings(config),
