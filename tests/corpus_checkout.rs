@@ -274,6 +274,7 @@ fn built_again(c: &Credentials<'_>, form: &Form, file: &str) -> Option<Request> 
             amount: amount()?,
             merchant_reference: None,
             basket: &[],
+            is_credit: false,
         },
         "refundreversal" => {
             Operation::RefundReversal { order_number: get("orderNumber")?, credit_number: get("creditNumber")? }
@@ -433,7 +434,9 @@ fn every_back_end_vector_has_our_order_of_fields() {
         "deposit-basket-full" => deposit(None, None, &basket),
         "deposit-basket-part" => deposit(None, None, &basket[..1]),
         "depositreversal" => Operation::DepositReversal { order_number: "1", payment_number: "2" },
-        "refund" => Operation::Refund { order_number: "1", amount, merchant_reference: None, basket: &[] },
+        "refund" => {
+            Operation::Refund { order_number: "1", amount, merchant_reference: None, basket: &[], is_credit: false }
+        }
         "refundreversal" => Operation::RefundReversal { order_number: "1", credit_number: "2" },
         "recurpayment" => Operation::RecurPayment {
             order_number: None,

@@ -36,6 +36,8 @@ pub enum Topic {
     Relay,
     /// The recording proxy passed requests that were not kept.
     Unkept,
+    /// Nobody knows whether an operation that moves money took effect.
+    OperationUnknown,
 }
 
 impl Topic {
@@ -52,6 +54,7 @@ impl Topic {
             Topic::Import => "import",
             Topic::Relay => "relay",
             Topic::Unkept => "unkept",
+            Topic::OperationUnknown => "operation-unknown",
         }
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::discrepancy::Discrepancy;
 use crate::core::known::Known;
 use crate::core::lifecycle::State;
+use crate::core::operation::Operation;
 use crate::core::schedule::{Next, Watch};
 use crate::core::submission::Submission;
 use crate::words::id::{GatewayOrderNumber, MerchantName, OrderNumber, PaymentNumber, RequestId, TransactionId};
@@ -71,6 +72,9 @@ pub struct Payment {
     /// Messages journaled that no signature vouched for, or that were repeats.
     #[serde(default)]
     pub unverified: u32,
+    /// What a person had done to it by `reconciled operate`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<Operation>,
     /// Wall time of our receipt.
     pub received_at: Timestamp,
     /// Wall time at which it came into its state.
@@ -115,6 +119,7 @@ impl Payment {
             is_imported: false,
             digests: Vec::new(),
             unverified: 0,
+            operations: Vec::new(),
             received_at: at,
             state_at: at,
         }
@@ -125,10 +130,15 @@ impl Payment {
     }
 
     /// Whether it stands on the list of what is not settled. An orphan does while it is looked into, and while it
-    /// has money that nobody claims.
+    /// has money that nobody claims; a settled payment does while the outcome of an operation on it is unknown.
     pub fn is_listed(&self) -> bool {
         let is_over = self.is_orphan() && self.next.is_none() && self.open_discrepancies().all(|d| d.code.is_news());
-        !self.state.is_settled() && !is_over
+        (!self.state.is_settled() && !is_over) || self.unknown_operation().is_some()
+    }
+
+    /// An operation of which nobody knows whether it took effect.
+    pub fn unknown_operation(&self) -> Option<&Operation> {
+        self.operations.iter().find(|operation| operation.outcome.is_unknown())
     }
 
     pub fn amount(&self) -> Option<Amount> {

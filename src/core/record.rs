@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::look::Answer;
 use crate::core::message::{Format, PaymentState, Scheme, Transaction};
+use crate::core::operation::{Intent, Operator, Outcome};
 use crate::core::policy::Policy;
 use crate::core::relay::{Attempt, NotRelayed};
 use crate::core::submission::{Submission, Teller};
@@ -70,6 +71,20 @@ pub enum Event {
     Passed { number: PaymentNumber, operation: String },
     /// The recording proxy passed requests of an account that were not kept in time.
     Unkept(Unkept),
+    /// A person has an operation sent. Written before its first byte goes out: its outcome is unknown from here on.
+    /// `number` is the payment it belongs to; its own number is this record's.
+    Operated { number: PaymentNumber, intent: Box<Intent> },
+    /// What became of an operation, as far as its sender or (`by`) a person can tell.
+    Concluded {
+        number: PaymentNumber,
+        operation: u64,
+        outcome: Outcome,
+        http_status: Option<u16>,
+        digest: Option<String>,
+        /// What a reply states that nothing else will: a payout.
+        transactions: Vec<Transaction>,
+        by: Option<Operator>,
+    },
     /// A notification, judged.
     Notified(Box<Notified>),
     /// Messages for a payment that no longer fit its allowance went to the ring; counted here once.
@@ -170,6 +185,8 @@ impl Event {
             | Event::Conflicted { number, .. }
             | Event::Responded { number, .. }
             | Event::Passed { number, .. }
+            | Event::Operated { number, .. }
+            | Event::Concluded { number, .. }
             | Event::Overflowed { number }
             | Event::Looked { number, .. }
             | Event::Asked { number }

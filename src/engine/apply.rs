@@ -13,6 +13,7 @@ use crate::engine::alerts::{self, Condition, Who};
 use crate::engine::facts::link;
 use crate::engine::looked::looked;
 use crate::engine::notified::notified;
+use crate::engine::operated::{concluded, operated};
 use crate::engine::order_numbers::{claim_named, told_order};
 use crate::engine::relayed::{not_relayed, relay_trouble, relayed_others};
 use crate::engine::settle::{News, Turn, settle};
@@ -52,6 +53,11 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
             News::None
         }),
         Event::Unkept(unkept) => passed::unkept(draft, turn, unkept),
+        Event::Operated { number, intent } => operated(draft, turn, *number, intent),
+        Event::Concluded { number, operation, outcome, transactions, by, .. } => {
+            let told = (outcome, by.is_some());
+            concluded(draft, turn, (*number, *operation), told, transactions)
+        }
         Event::Notified(news) => notified(draft, turn, news),
         Event::Overflowed { number } => change(draft, turn, *number, |payment| {
             payment.unverified = payment.unverified.saturating_add(1);

@@ -5,7 +5,7 @@ use crate::core::lifecycle::State;
 use crate::core::payment::Payment;
 use crate::core::policy::Policy;
 use crate::core::record::Event;
-use crate::engine::{Engine, apply, books, settle};
+use crate::engine::{Engine, apply, books, settle, unknown};
 use crate::store::memory::Memory;
 use crate::store::{Draft, Fault, Table, View, chain, journal_len};
 
@@ -125,6 +125,12 @@ impl Engine {
         let is_listed = view.get(Table::Open, &books::number_key(payment.number))?.is_some();
         if is_listed != payment.is_listed() {
             return Ok(Some(format!("its state {} and the open list disagree", payment.state.name())));
+        }
+        if let Some(operation) = payment.unknown_operation()
+            && payment.next.is_none()
+            && books::firing(view, &unknown::key(payment, operation))?.is_none()
+        {
+            return Ok(Some(format!("the outcome of operation {} is unknown and nobody asks", operation.number)));
         }
         if payment.state.is_settled() || payment.is_orphan() {
             return Ok(None);

@@ -111,6 +111,23 @@ fn sentence(record: &Record) -> (String, &'static str) {
         Event::Passed { operation, .. } => {
             (format!("the shop sent {operation} through the proxy"), "what came of it is asked soon")
         }
+        Event::Operated { intent, .. } => {
+            let amount = intent.amount.map(|a| format!(" of {a}")).unwrap_or_default();
+            let target = if intent.target.is_empty() { String::new() } else { format!(" for {}", intent.target) };
+            let user = intent.by.user.as_deref().map(|user| format!(" ({user})")).unwrap_or_default();
+            let (uid, request) = (intent.by.uid, &intent.request_id);
+            (
+                format!("user {uid}{user} has {}{amount}{target} sent as {request}", intent.wire),
+                "journaled before it is sent, and never sent twice: its outcome is unknown until somebody tells",
+            )
+        }
+        Event::Concluded { operation, outcome, by, .. } => {
+            let who = by.as_ref().map_or_else(|| "its sender".to_owned(), |by| format!("user {}", by.uid));
+            (
+                format!("{who} tells of operation {operation}: {}: {}", outcome.name(), outcome.text()),
+                "what an answer leaves open is looked up, never repeated",
+            )
+        }
         Event::Notified(notified) => (notification(notified), rule_of(notified.weight)),
         Event::Overflowed { .. } => {
             ("more unproven messages came than are kept for one request".into(), "further ones go to the ring")

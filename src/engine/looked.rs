@@ -10,7 +10,7 @@ use crate::core::payment::Payment;
 use crate::core::policy::Policy;
 use crate::engine::facts::join_fact;
 use crate::engine::settle::{News, Turn, settle};
-use crate::engine::{ask, books, route, settle};
+use crate::engine::{ask, books, route, settle, unknown};
 use crate::store::{Draft, Fault, Table};
 use crate::words::id::PaymentNumber;
 use crate::words::time::SignedDuration;
@@ -88,6 +88,7 @@ pub(super) fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answe
         Conclusion::Conclusive if is_misled => Conclusion::Unavailable { retry_after: None },
         conclusion => conclusion,
     };
+    unknown::looked(&mut asked, answers, now);
     asked.watch.spend_soon(now.steady, matches!(conclusion, Conclusion::Conclusive));
     let asked = settle_others(draft, turn, dialect, asked, of_others)?;
     conclude(draft, turn, asked, (conclusion, is_whole), news)

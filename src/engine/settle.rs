@@ -15,7 +15,7 @@ use crate::core::policy::Policy;
 use crate::core::schedule::{self, Method, Next, Phase};
 use crate::core::standing::{Misfit, Standing, standing};
 use crate::engine::alerts::{self, Condition, NEWS_FOR, Who, member};
-use crate::engine::books;
+use crate::engine::{books, unknown};
 use crate::store::{Draft, Fault, Table};
 use crate::words::id::MerchantName;
 use crate::words::money::Amount;
@@ -114,6 +114,8 @@ pub fn settle(draft: &mut Draft, turn: Turn, mut payment: Payment, news: News) -
     let was_income = payment.state.is_income();
     let events = live(turn, account, &mut payment, &standing, &news);
     reconcile_discrepancies(draft, turn, &mut payment, &standing.misfits, events)?;
+    let is_askable = can_ask(account, &payment);
+    unknown::follow(draft, turn.policy, &mut payment, is_askable, turn.now)?;
     plan(turn, account, &mut payment);
     alert(draft, turn, account, &mut payment)?;
     let until = until(turn.policy, account, &payment);

@@ -21,6 +21,7 @@ mod doubts;
 mod imports;
 mod relays;
 mod passed;
+mod operations;
 
 const MAID: &str = "11111111-2222-3333-4444-555555555555";
 const SECRET: &str = "a secret of the tests, and of nothing else";

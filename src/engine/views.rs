@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::core::known::Known;
+use crate::core::operation::Operation;
 use crate::core::payment::Payment;
 use crate::core::standing::Position;
 use crate::engine::books::{self, ORDER_PAYMENTS_MAX};
@@ -51,6 +52,7 @@ impl Engine {
             "payment_method": payment.method,
             "received_at": payment.received_at,
             "follow_up_of": self.request_id_of(view, payment.root)?,
+            "operations": payment.operations.iter().map(operation_json).collect::<Vec<_>>(),
         }))
     }
 
@@ -115,7 +117,7 @@ impl Engine {
                 "received_at": payment.received_at,
                 "next_look_at": next_look_at(&payment, now),
                 "next_look_why": payment.next.as_ref().map(|n| n.why.clone()),
-                "reason": payment.reason,
+                "reason": open_reason(&payment),
                 "alert": payment.desk,
             }));
             last = Some(number.0);
@@ -212,6 +214,35 @@ pub fn next_look_at(payment: &Payment, now: Now) -> Option<Timestamp> {
     let wall = now.wall_of(at);
     // Shown to the second: more is noise to a person.
     Timestamp::from_second(wall.as_second()).ok()
+}
+
+/// Why a payment is on the open list.
+fn open_reason(payment: &Payment) -> String {
+    match payment.unknown_operation() {
+        Some(operation) => {
+            let (kind, why) = (operation.intent.kind.name(), operation.outcome.text());
+            format!("nobody knows whether {kind} {} took effect: {why}", operation.intent.request_id)
+        }
+        None => payment.reason.clone(),
+    }
+}
+
+/// An operation as the interfaces print it.
+pub fn operation_json(operation: &Operation) -> Value {
+    let intent = &operation.intent;
+    json!({
+        "operation": operation.number,
+        "kind": intent.kind,
+        "wire": intent.wire,
+        "amount": intent.amount.map(Amount::value_text),
+        "currency": intent.amount.map(Amount::currency),
+        "target": intent.target,
+        "request_id": intent.request_id,
+        "by": intent.by,
+        "at": operation.at,
+        "outcome": operation.outcome.name(),
+        "why": operation.outcome.text(),
+    })
 }
 
 /// What stands booked for these transactions: one line per kind and currency.

@@ -23,10 +23,12 @@ use super::admin_guard::{Guard, turn_away};
 use super::demo_clock::{DemoClock, Refused, Setting};
 use super::http::{NoBody, Room, Turned, unavailable};
 use super::json_fields::refusal;
+use super::operations_http;
 use super::order_numbers::Desk;
 use super::reports::{Trouble, digest};
 use super::submission_json;
 use super::writer::{State as WriterState, Writer};
+use crate::engine::operations::OverCapture;
 use crate::engine::report::Slot;
 use crate::engine::{Engine, Page, Refusal, Responded, Submitted};
 use crate::store::{Fault, View};
@@ -47,6 +49,8 @@ pub struct Admin {
     pub turned: Arc<Turned>,
     pub report_trouble: Trouble,
     pub desk: Desk,
+    /// `None`: operations are off.
+    pub operations: Option<Arc<OverCapture>>,
 }
 
 pub fn router(admin: Admin, guard: Guard) -> Router {
@@ -70,6 +74,7 @@ pub fn router(admin: Admin, guard: Guard) -> Router {
         .route("/v1/alerts", get(alerts))
         .route("/v1/explain/{id}", get(explain))
         .route("/v1/retrieve/{id}", post(retrieve))
+        .merge(operations_http::routes())
         .route("/v1/status", get(status))
         .route("/v1/check", get(check))
         .route("/v1/report/{day}", get(report))
@@ -88,26 +93,26 @@ pub fn router(admin: Admin, guard: Guard) -> Router {
         .with_state(admin)
 }
 
-type Answer = Response<Body>;
+pub(super) type Answer = Response<Body>;
 
-fn json(status: StatusCode, value: &Value) -> Answer {
+pub(super) fn json(status: StatusCode, value: &Value) -> Answer {
     let mut answer = Response::new(Body::from(value.to_string()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }
 
-fn refused(status: StatusCode, refusal: Refusal) -> Answer {
+pub(super) fn refused(status: StatusCode, refusal: Refusal) -> Answer {
     let Refusal { error, field, hint } = refusal;
     json(status, &json!({"error": error, "field": field, "hint": hint}))
 }
 
-fn down() -> Answer {
+pub(super) fn down() -> Answer {
     unavailable("the store takes nothing now")
 }
 
 impl Admin {
-    async fn body(&self, body: Body) -> Result<super::http::Held, Answer> {
+    pub(super) async fn body(&self, body: Body) -> Result<super::http::Held, Answer> {
         self.room.read(body, BODY_DEADLINE).await.map_err(|why| match why {
             NoBody::TooLarge => refused(StatusCode::PAYLOAD_TOO_LARGE, refusal("the body is too large", None, None)),
             NoBody::Incomplete => {

@@ -227,6 +227,7 @@ impl Parts {
             turned: self.turned.clone(),
             report_trouble: self.report_trouble.clone(),
             desk,
+            operations: config.operations.enabled.then(|| Arc::new(config.operations.over_capture_percent.clone())),
         };
 
         let serve = |listener, app, limits| {

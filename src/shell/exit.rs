@@ -14,6 +14,8 @@ pub const UNAVAILABLE: u8 = 69;
 pub const FAULT: u8 = 70;
 /// Not now: in use, no room, not closed cleanly.
 pub const TEMPORARY: u8 = 75;
+/// An operation that moves money may or may not have taken effect.
+pub const UNKNOWN: u8 = 76;
 /// The configuration is wrong.
 pub const CONFIG: u8 = 78;
 
@@ -27,4 +29,5 @@ Exit codes:
   69  the daemon can't be reached
   70  a fault: the store or the program can't be trusted
   75  not now: in use, no room, not closed cleanly; try again
+  76  nobody knows whether the operation took effect; it is looked up: do not repeat it
   78  the configuration is wrong";

@@ -1,5 +1,7 @@
 //! What the writer is asked to do: one variant per verb of the engine, each with the way back.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use crate::core::look::{Answer, Look};
@@ -8,6 +10,7 @@ use crate::core::relay::Attempt;
 use crate::core::report::Report;
 use crate::core::submission::Submission;
 use crate::engine::import::{Batch, Imported};
+use crate::engine::operations::{Concluded, Operate, Operated, OverCapture, Told};
 use crate::engine::{Engine, Incoming, Kept, Operation, Responded, ResponseSeen, Seen, Submitted};
 use crate::store::{Draft, Fault};
 use crate::words::id::{MerchantName, PaymentNumber};
@@ -47,6 +50,16 @@ pub enum Job {
     Respond {
         response: ResponseSeen,
         reply: Reply<Responded>,
+    },
+    Operate {
+        operate: Box<Operate>,
+        over: Arc<OverCapture>,
+        reply: Reply<Operated>,
+    },
+    Conclude {
+        operation: u64,
+        told: Box<Told>,
+        reply: Reply<Concluded>,
     },
     Receive {
         incoming: Incoming,
@@ -134,6 +147,12 @@ impl Job {
             Job::Pass { operation, reply } => thank(reply, draft.attempt(|d| engine.passed(d, &operation, now))?),
             Job::Unkept { unkept, reply } => thank(reply, draft.attempt(|d| engine.unkept(d, &unkept, now))?),
             Job::Respond { response, reply } => thank(reply, draft.attempt(|d| engine.respond(d, response, now))?),
+            Job::Operate { operate, over, reply } => {
+                thank(reply, draft.attempt(|d| engine.operate(d, *operate, &over, now))?)
+            }
+            Job::Conclude { operation, told, reply } => {
+                thank(reply, draft.attempt(|d| engine.conclude(d, operation, *told, now))?)
+            }
             Job::Receive { incoming, reply } => thank(reply, draft.attempt(|d| engine.receive(d, incoming, now))?),
             Job::Answered { look, answers, reply } => {
                 thank(reply, draft.attempt(|d| engine.answered(d, &look, &answers, now))?)

@@ -22,6 +22,7 @@ use crate::core::relay::Attempt;
 use crate::core::report::Report;
 use crate::core::submission::Submission;
 use crate::engine::import::{Batch, Imported};
+use crate::engine::operations::{Concluded, Operate, Operated, OverCapture, Told};
 use crate::engine::{Engine, Incoming, Judged, Kept, Operation, Responded, ResponseSeen, Seen, Submitted};
 use crate::store::{Draft, Fault, Table, View};
 use crate::words::id::{MerchantName, PaymentNumber};
@@ -132,6 +133,17 @@ impl Writer {
 
     pub async fn respond(&self, response: ResponseSeen) -> Result<Responded, Down> {
         self.ask(|reply| Job::Respond { response, reply }).await
+    }
+
+    /// Journals an operation. Once this returns `Ok(Operated::Journaled)`, and not before, it may be sent.
+    pub async fn operate(&self, operate: Operate, over: Arc<OverCapture>) -> Result<Operated, Down> {
+        let operate = Box::new(operate);
+        self.ask(|reply| Job::Operate { operate, over, reply }).await
+    }
+
+    pub async fn conclude(&self, operation: u64, told: Told) -> Result<Concluded, Down> {
+        let told = Box::new(told);
+        self.ask(|reply| Job::Conclude { operation, told, reply }).await
     }
 
     /// Keeps a notification. Once this returns `Ok(Kept::Kept)`, the sender may forget it.

@@ -7,6 +7,7 @@ mod night;
 mod order_numbers;
 mod relay;
 mod proxy;
+mod operate;
 mod shop;
 
 use std::io::Write;

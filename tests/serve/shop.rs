@@ -103,9 +103,7 @@ impl Shop {
     /// Asks the admin socket.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
         let stream = UnixStream::connect(self.folder.path().join("data/admin.sock")).expect("the admin socket");
-        stream.set_read_timeout(Some(STUCK)).expect("a time-out");
-        let (status, body) = talk(stream, method, path, body);
-        (status, serde_json::from_str(&body).expect("JSON"))
+        ask_on(stream, method, path, body)
     }
 
     /// Submits where the daemon may be going away: `None` is no answer.
@@ -142,6 +140,13 @@ impl Daemon {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
         self.child.wait().expect("gone").code()
     }
+}
+
+/// Asks on a connection to the admin socket that is there already.
+pub fn ask_on(stream: UnixStream, method: &str, path: &str, body: &str) -> (u16, Value) {
+    stream.set_read_timeout(Some(STUCK)).expect("a time-out");
+    let (status, body) = talk(stream, method, path, body);
+    (status, serde_json::from_str(&body).expect("JSON"))
 }
 
 fn talk(stream: impl Read + Write, method: &str, path: &str, body: &str) -> (u16, String) {

@@ -107,7 +107,7 @@ fn deposit<'a>(order_number: &'a str, value: &'a str) -> Operation<'a> {
 }
 
 fn refund<'a>(order_number: &'a str, value: &'a str) -> Operation<'a> {
-    Operation::Refund { order_number, amount: money(value), merchant_reference: None, basket: &[] }
+    Operation::Refund { order_number, amount: money(value), merchant_reference: None, basket: &[], is_credit: false }
 }
 
 fn euro(value: &str) -> Option<Amount> {

@@ -70,6 +70,7 @@ impl Server {
             turned: Arc::default(),
             report_trouble: Trouble::default(),
             desk: Desk::new(BTreeSet::default()).0,
+            operations: None,
         };
         let (public, admin) = (public::router(writer.clone(), room), admin::router(admin, Guard::Peer));
         let mut server = Server::listen(public, admin, place.path("keeps.sock"))?;

@@ -1,17 +1,17 @@
 //! The command line. `serve` is the daemon; everything else asks the daemon, or reads the store itself
 //! where none runs.
 
-mod ask;
+pub(super) mod ask;
 mod check;
 mod columns;
 mod decode;
 mod import;
 mod pages;
-mod print;
+pub(super) mod print;
 mod relay;
 mod screen;
 mod settings;
-mod source;
+pub(super) mod source;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::clock::Clock;
 use super::config::{self, Flags, Surroundings};
-use super::{bench, daemon, demo, exit, opening, sandbox};
+use super::{bench, daemon, demo, exit, opening, operate, sandbox};
 
 #[derive(Parser)]
 #[command(name = "reconciled", version, about, after_help = exit::HELP)]
@@ -149,6 +149,9 @@ enum Command {
     /// Messages that wait to be passed on to a shop's own listener.
     #[command(subcommand)]
     Relay(relay::Relay),
+    /// Move money (capture, void, refund …): off unless `[operations] enabled = true`.
+    #[command(subcommand)]
+    Operate(operate::args::Operate),
     /// The reconciled order ledger.
     #[command(subcommand)]
     Ledger(Ledger),
@@ -309,6 +312,7 @@ fn command(command: Command) -> Result<u8, Failure> {
             }
             Ok(exit::OK)
         }
+        Command::Operate(operate) => operate::run(&operate),
         Command::Decode(decode) => decode::run(&decode),
         Command::Demo { seed, keep } => {
             let agrees = waited(demo::command::demo(seed, keep))?;

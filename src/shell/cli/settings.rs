@@ -44,6 +44,7 @@ pub fn text(config: &Config, now: Timestamp) {
         nights.iter().enumerate().for_each(|(n, at)| row("", format!("{} {at}", if n == 0 { "next" } else { "then" })));
         row("", format!("each final after {} days", report.final_after_days));
     }
+    row("operations", if config.operations.enabled { "ON: money can be moved from here" } else { "off" }.into());
     row("alerts", config.webhook.as_ref().map_or_else(|| "to the log".into(), |w| format!("to the log and {}", w.url)));
     for (name, shop) in &config.shops {
         row("relay", format!("what comes for {name} goes on to {}", without_query(&shop.url)));
@@ -99,6 +100,7 @@ pub fn json(config: &Config, now: Timestamp) -> Value {
         "proxies": config.proxies.iter().map(proxy_json).collect::<Vec<_>>(),
         "reports": config.reports,
         "next_reports_at": if config.reports.is_some() { nights(&config.policy.report, now) } else { Vec::new() },
+        "operations_enabled": config.operations.enabled,
         "webhook": config.webhook.as_ref().map(|webhook| webhook.url.as_str()),
         "merchants": merchants.collect::<Vec<_>>(),
         "warnings": warnings(config),

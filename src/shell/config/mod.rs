@@ -4,6 +4,7 @@
 pub mod address;
 pub mod import;
 mod merchant;
+pub mod operations;
 pub mod problem;
 pub mod proxy;
 mod raw;
@@ -22,6 +23,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 
 pub use merchant::Gateway;
+pub use operations::Operations;
 pub use problem::Problem;
 pub use relay::Shop;
 
@@ -49,6 +51,7 @@ pub struct Config {
     pub webhook: Option<Webhook>,
     /// The listeners of the recording proxy.
     pub proxies: Vec<proxy::Proxy>,
+    pub operations: Operations,
     pub log: Log,
 }
 
@@ -296,6 +299,7 @@ impl Reading<'_> {
             reports: raw.report.path.as_deref().map(|p| self.path(p)),
             webhook,
             proxies,
+            operations: operations::check(self, &raw.operations, &raw.merchants)?,
             log: self.log(&raw.log)?,
         })
     }

@@ -17,6 +17,7 @@ pub struct File {
     pub keeping: Keeping,
     pub import: BTreeMap<String, Import>,
     pub log: Log,
+    pub operations: Operations,
 }
 
 #[derive(Deserialize)]
@@ -209,6 +210,25 @@ pub struct Import {
 pub struct Log {
     pub format: String,
     pub filter: String,
+}
+
+/// `[operations]` and its tables, one per account.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct Operations {
+    pub enabled: bool,
+    /// Every other key is an account: a misspelt one is refused as unknown.
+    #[serde(flatten)]
+    pub accounts: BTreeMap<String, OperationsAccount>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct OperationsAccount {
+    pub user: Option<String>,
+    pub password_file: Option<String>,
+    pub secret_file: Option<String>,
+    pub over_capture_percent: Option<u32>,
 }
 
 impl Default for Listen {

@@ -16,11 +16,13 @@ pub mod field;
 pub mod fingerprint;
 pub mod list;
 pub mod operations;
+mod outcome;
 pub mod reply;
 pub mod request;
 pub mod init;
 
 pub use confirm::{Reading, Unreadable, decode, is_confirmation};
+pub use outcome::{Bank, financial_institutions, outcome};
 pub use reply::{ReplyForm, reply_nok, reply_ok};
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ fn attribute(name: &str, value: Option<&str>) -> String {
 }
 
 /// Text that is safe between tags and in double quotes.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

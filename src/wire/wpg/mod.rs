@@ -3,7 +3,9 @@
 //! [`decode`] reads everything the gateway pushes or answers: XML, JSON, NVP, json-signed and the
 //! WPP v2 redirect body, each plain or wrapped in Base64 once. What a body is, is told by the body:
 //! Content-Type is wrong too often to be asked (fact sheet wpg b.2). [`retrieve`] asks the gateway,
-//! [`request`] reads what a shop sends to it, [`encode`] writes what the gateway would have written, for the sandbox and for tests.
+//! [`request`] reads what a shop sends to it, [`encode`] writes what the gateway would have written, for the sandbox
+//! and for tests. [`operations`] writes the requests that move money, for the command an operator types; the daemon uses
+//! none.
 //!
 //! All of it is pure, bounded and linear in the input; nothing here panics on any input.
 
@@ -24,8 +26,11 @@ pub mod retrieve;
 mod seal;
 pub mod encode;
 pub mod request;
+pub mod operations;
+mod outcome;
 
 pub use form::PAIRS_MAX;
+pub use outcome::outcome;
 pub use pin::{NotAPin, pin_from_pem};
 pub use seal::{NotASigningKey, SigningKey};
 pub use xml::{ATTRIBUTES_MAX, DEPTH_MAX, ELEMENTS_MAX, NAMESPACES_MAX};

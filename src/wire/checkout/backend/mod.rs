@@ -149,6 +149,11 @@ pub fn read_order_number(http_status: u16, body: &[u8]) -> Result<GatewayOrderNu
     reply::read(http_status, body)?.order_number()
 }
 
+/// Reads a reply as far as all operations share it.
+pub(super) fn read_reply(http_status: u16, body: &[u8]) -> Result<reply::Reply, NoReply> {
+    reply::read(http_status, body)
+}
+
 /// Builds one request: the common parameters and `fields`, signed in this order.
 ///
 /// Only this module and [`super::operations`] can name an operation, and the daemon uses this module alone.

@@ -1,0 +1,369 @@
+//! The verbs of an operation that moves money: check it against the chain, journal it, take what came of it.
+//!
+//! Nothing here can send anything: the command an operator types sends, once, what was journaled.
+
+use std::collections::BTreeMap;
+
+use crate::core::account::{Account, Contract};
+use crate::core::follow_up::{self, Chain, payout};
+use crate::core::message::{Dialect, Transaction};
+use crate::core::operation::{Fund, Intent, Kind, Operator, Outcome, Plan, Target, Wish};
+use crate::core::payment::Payment;
+use crate::core::record::Event;
+use crate::core::submission::Submission;
+use crate::engine::intake::{TRANSACTIONS_MAX, allow_listed};
+use crate::engine::{Engine, Refusal, Responded, ResponseSeen, ResponseWhat, Submitted, books, intake};
+use crate::store::{Draft, Fault, View, journal_len};
+use crate::wire;
+use crate::words::id::{GatewayOrderNumber, MerchantName, RequestId, TransactionId};
+use crate::words::time::Now;
+
+/// How much more than authorised an account's contract lets the shop capture, in percent.
+pub type OverCapture = BTreeMap<MerchantName, u32>;
+
+/// An operation to be journaled: the wish, the plan its operator saw, and who he is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Operate {
+    pub wish: Wish,
+    /// Refused where the books have moved on since it was shown.
+    pub expected: Plan,
+    pub request_id: RequestId,
+    /// `checkout`: a pre-generated number for the order or credit it makes.
+    pub made_number: Option<String>,
+    pub by: Operator,
+}
+
+/// What became of the wish to journal one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Operated {
+    /// Durable with the commit of this draft. Only now may it be sent.
+    Journaled {
+        operation: u64,
+    },
+    Refused(Refusal),
+}
+
+/// What its sender, or a person, tells of an operation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Told {
+    Answered {
+        http_status: u16,
+        body: String,
+    },
+    /// The request went out and no whole answer came back.
+    NoAnswer {
+        why: String,
+    },
+    /// It certainly did not go out.
+    NotSent {
+        why: String,
+    },
+    /// A person looked it up elsewhere.
+    Stated {
+        executed: bool,
+        why: String,
+        by: Operator,
+    },
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Concluded {
+    Kept { outcome: Outcome },
+    UnknownOperation,
+}
+
+fn refuse(error: impl Into<String>, field: Option<&str>) -> Refusal {
+    Refusal { error: error.into(), field: field.map(str::to_owned), hint: None }
+}
+
+impl Engine {
+    /// Checks a wish against the chain; pure reading.
+    pub fn plan_operation(
+        &self,
+        view: &dyn View,
+        wish: &Wish,
+        over: &OverCapture,
+        now: Now,
+    ) -> Result<Result<Plan, Refusal>, Fault> {
+        let is_payout = wish.kind == Kind::Transfer && wish.fund != Some(Fund::ExistingOrder);
+        if is_payout {
+            return Ok(self.plan_payout(wish));
+        }
+        let root = match self.root_of(view, wish)? {
+            Ok(root) => root,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let Some(account) = self.policy.accounts.get(&root.merchant) else {
+            return Ok(Err(refuse(format!("merchant account `{}` is not configured", root.merchant), None)));
+        };
+        if let Err(refusal) = lookable(account, &root) {
+            return Ok(Err(refusal));
+        }
+        let mut follow_ups = Vec::new();
+        for number in &root.follow_ups {
+            follow_ups.push(books::payment_at(view, *number)?);
+        }
+        let mut wish = wish.clone();
+        // A transaction-id that names the payment names the parent as well.
+        if account.dialect() == Dialect::Wpg && wish.transaction.is_none() {
+            let id = wish.id.as_deref().unwrap_or_default().trim();
+            let is_known =
+                std::iter::once(&root).chain(&follow_ups).flat_map(|p| &p.known).any(|k| k.id.as_str() == id);
+            wish.transaction = TransactionId::new(id).ok().filter(|_| is_known);
+        }
+        let chain = Chain {
+            root: &root,
+            follow_ups: &follow_ups,
+            dialect: account.dialect(),
+            now: now.wall,
+            over_capture_percent: over.get(&root.merchant).copied().unwrap_or(0),
+        };
+        Ok(follow_up::plan(&chain, &wish).map_err(|refused| refuse(refused.to_string(), None)))
+    }
+
+    fn plan_payout(&self, wish: &Wish) -> Result<Plan, Refusal> {
+        let checkout: Vec<&Account> =
+            self.policy.accounts.values().filter(|account| account.dialect() == Dialect::Checkout).collect();
+        let account = match &wish.merchant {
+            Some(name) => checkout.iter().find(|account| account.name == *name).copied(),
+            None if checkout.len() == 1 => Some(checkout[0]),
+            None => None,
+        };
+        let Some(account) = account else {
+            return Err(refuse("a payout needs the checkout account that pays it: name it", Some("merchant")));
+        };
+        payout(&account.name, wish).map_err(|refused| refuse(refused.to_string(), None))
+    }
+
+    /// The payment whose chain an id names.
+    fn root_of(&self, view: &dyn View, wish: &Wish) -> Result<Result<Payment, Refusal>, Fault> {
+        let Some(id) = wish.id.as_deref().or(wish.transaction.as_ref().map(TransactionId::as_str)) else {
+            return Ok(Err(refuse("name the order: an order number, request-id or transaction-id", Some("id"))));
+        };
+        let mut roots: Vec<Payment> = Vec::new();
+        for number in self.find(view, id)? {
+            let payment = books::payment_at(view, number)?;
+            let root = match payment.root {
+                Some(root) => books::payment_at(view, root)?,
+                None => payment,
+            };
+            let is_asked = wish.merchant.as_ref().is_none_or(|merchant| *merchant == root.merchant);
+            if is_asked && !roots.iter().any(|known| known.number == root.number) {
+                roots.push(root);
+            }
+        }
+        // An order may have been tried several times: the one with money in it is meant.
+        if roots.iter().filter(|root| root.state.is_income()).count() == 1 {
+            roots.retain(|root| root.state.is_income());
+        }
+        Ok(match roots.len() {
+            0 => Err(refuse(format!("nothing is known under `{id}`"), Some("id"))),
+            1 => {
+                let root = roots.remove(0);
+                if root.is_orphan() {
+                    let error = format!("nobody submitted request {}: submit it first", root.request_id);
+                    Err(refuse(error, Some("id")))
+                } else {
+                    Ok(root)
+                }
+            }
+            _ => {
+                let ids: Vec<&str> = roots.iter().map(|root| root.request_id.as_str()).collect();
+                Err(refuse(
+                    format!("several payments are meant: name one request-id of {}", ids.join(", ")),
+                    Some("id"),
+                ))
+            }
+        })
+    }
+
+    /// Journals an operation, checked once more against the books as they stand in this commit.
+    pub fn operate(
+        &self,
+        draft: &mut Draft,
+        operate: Operate,
+        over: &OverCapture,
+        now: Now,
+    ) -> Result<Operated, Fault> {
+        let Operate { wish, expected, request_id, made_number, by } = operate;
+        let plan = match self.plan_operation(draft, &wish, over, now)? {
+            Ok(plan) => plan,
+            Err(refusal) => return Ok(Operated::Refused(refusal)),
+        };
+        if plan != expected {
+            let error = "the books have changed since this was shown: look at it again";
+            return Ok(Operated::Refused(refuse(error, None)));
+        }
+        let is_used = books::by_request(draft, &plan.merchant, request_id.as_str())?.is_some();
+        if is_used {
+            return Ok(Operated::Refused(refuse("this request-id was used before", Some("request_id"))));
+        }
+        let intent = Intent {
+            kind: plan.kind,
+            wire: plan.wire.clone(),
+            amount: plan.amount,
+            target: target_text(&plan),
+            request_id: request_id.clone(),
+            made_number: made_number.clone(),
+            by,
+            before: plan.before.clone(),
+        };
+        let number = match own_submission(&plan, request_id, made_number.as_deref()) {
+            Some(submission) => match self.submit(draft, submission, now)? {
+                Submitted::Created { number } => number,
+                Submitted::Refused(refusal) => return Ok(Operated::Refused(refusal)),
+                Submitted::Same { .. } | Submitted::Amended { .. } | Submitted::Conflict { .. } => {
+                    return Ok(Operated::Refused(refuse("this request-id was used before", Some("request_id"))));
+                }
+            },
+            None => match plan.payment {
+                Some(number) => number,
+                None => return Ok(Operated::Refused(refuse("a plan without a payment", None))),
+            },
+        };
+        let operation = self.record(draft, Event::Operated { number, intent: Box::new(intent) }, now)?;
+        Ok(Operated::Journaled { operation })
+    }
+
+    /// Takes what came of an operation. The books decide where they can; this tells the rest.
+    pub fn conclude(&self, draft: &mut Draft, operation: u64, told: Told, now: Now) -> Result<Concluded, Fault> {
+        if operation == 0 || operation > journal_len(draft)? {
+            return Ok(Concluded::UnknownOperation);
+        }
+        let Event::Operated { number, intent } = books::record(draft, operation)?.event else {
+            return Ok(Concluded::UnknownOperation);
+        };
+        let payment = books::payment_at(draft, number)?;
+        let Some(account) = self.policy.accounts.get(&payment.merchant) else {
+            return Ok(Concluded::UnknownOperation);
+        };
+        let shortened = |why: String| why.chars().take(300).collect::<String>();
+        let (outcome, made, http_status, body, by) = match told {
+            Told::Answered { http_status, body } => {
+                let (outcome, made) = match account.dialect() {
+                    Dialect::Wpg => (wire::wpg::outcome(http_status, body.as_bytes()), None),
+                    Dialect::Checkout => wire::checkout::outcome(http_status, body.as_bytes()),
+                };
+                (outcome, made, Some(http_status), Some(body), None)
+            }
+            Told::NoAnswer { why } => (Outcome::Unknown { why: shortened(why) }, None, None, None, None),
+            Told::NotSent { why } => (Outcome::NotSent { why: shortened(why) }, None, None, None, None),
+            Told::Stated { executed: true, why, by } => {
+                (Outcome::Executed { how: shortened(why) }, None, None, None, Some(by))
+            }
+            Told::Stated { executed: false, why, by } => {
+                (Outcome::NotSeen { why: shortened(why) }, None, None, None, Some(by))
+            }
+        };
+        if account.dialect() == Dialect::Wpg && by.is_none() {
+            self.respond_for(draft, &payment, &outcome, http_status, body.as_deref(), now)?;
+        }
+        let event = Event::Concluded {
+            number,
+            operation,
+            outcome: outcome.clone(),
+            http_status,
+            digest: body.as_deref().map(|body| intake::digest(body.as_bytes())),
+            transactions: booked_by_reply(&payment, &intent, &outcome, made),
+            by,
+        };
+        self.record(draft, event, now)?;
+        Ok(Concluded::Kept { outcome })
+    }
+
+    /// `wpg`: the answer is a response like those the shop tells of, a hint with ids.
+    fn respond_for(
+        &self,
+        draft: &mut Draft,
+        payment: &Payment,
+        outcome: &Outcome,
+        http_status: Option<u16>,
+        body: Option<&str>,
+        now: Now,
+    ) -> Result<(), Fault> {
+        let what = match (http_status, body, outcome) {
+            (Some(http_status), Some(body), _) => ResponseWhat::Answered { http_status, body: body.as_bytes().to_vec() },
+            (_, _, Outcome::NotSent { .. }) => ResponseWhat::NotSent,
+            _ => ResponseWhat::OutcomeUnknown,
+        };
+        let response =
+            ResponseSeen { merchant: payment.merchant.clone(), request_id: payment.request_id.clone(), what };
+        match self.respond(draft, response, now)? {
+            Responded::Kept { .. } => Ok(()),
+            Responded::UnknownRequest | Responded::Refused(_) => {
+                Err(Fault::Broken(format!("operation of request {} has no submission", payment.request_id)))
+            }
+        }
+    }
+}
+
+/// An operation whose outcome could not be looked up is not sent.
+fn lookable(account: &Account, root: &Payment) -> Result<(), Refusal> {
+    match &account.contract {
+        Contract::Checkout(checkout) if !checkout.can_ask => {
+            let error =
+                format!("the gateway of {} can't be asked, so an outcome could not be looked up", root.merchant);
+            Err(Refusal { hint: Some("give the account a password_file".to_owned()), ..refuse(error, None) })
+        }
+        Contract::Checkout(_) | Contract::Wpg(_) => Ok(()),
+    }
+}
+
+fn target_text(plan: &Plan) -> String {
+    match (&plan.target, plan.kind) {
+        (Target::Wpg { parent, .. }, _) => parent.to_string(),
+        (Target::Checkout { object: Some(credit), .. }, Kind::RefundReversal) => format!("credit:{credit}"),
+        (Target::Checkout { object: Some(payment), .. }, _) => format!("payment:{payment}"),
+        // It makes an order of its own, and is told by that.
+        (Target::Checkout { .. }, Kind::Recur) => String::new(),
+        (Target::Checkout { order: Some(order), .. }, _) => format!("order:{order}"),
+        (Target::Checkout { order: None, .. }, _) => String::new(),
+    }
+}
+
+/// The submission an operation is, where it makes a transaction or order of its own.
+fn own_submission(plan: &Plan, request_id: RequestId, made_number: Option<&str>) -> Option<Submission> {
+    let (payment_method, parent, gateway, order_number) = match (&plan.target, plan.kind) {
+        (Target::Wpg { parent, payment_method, .. }, _) => {
+            (payment_method.clone(), Some(parent.clone()), None, plan.order_number.clone())
+        }
+        // A new order: it is asked about under the number that was made for it.
+        (Target::Checkout { .. }, Kind::Recur) => {
+            (None, None, made_number.and_then(|n| GatewayOrderNumber::new(n).ok()), None)
+        }
+        (Target::Checkout { order: None, .. }, _) => (None, None, None, None),
+        (Target::Checkout { order: Some(_), .. }, _) => return None,
+    };
+    Some(Submission {
+        merchant: plan.merchant.clone(),
+        request_id,
+        order_number,
+        transaction_type: Some(plan.wire.clone()),
+        amount: plan.amount?,
+        payment_method,
+        parent_transaction_id: parent,
+        gateway_order_number: gateway,
+        submitted_at: None,
+        periodic: None,
+        basket: None,
+        custom_fields: None,
+        resolver_category: None,
+        captures_due: None,
+    })
+}
+
+/// That a payout appears in getOrderDetails is not documented (fact sheet checkout c.2): its reply is booked.
+fn booked_by_reply(payment: &Payment, intent: &Intent, outcome: &Outcome, made: Option<String>) -> Vec<Transaction> {
+    let (Kind::Transfer, Outcome::Executed { .. }) = (intent.kind, outcome) else { return Vec::new() };
+    // Without a number of its own it stands under our name for it.
+    let number = made.or(intent.made_number.clone()).unwrap_or_else(|| intent.request_id.to_string());
+    let credit = Transaction {
+        transaction_id: Some(format!("credit:{number}")),
+        transaction_type: Some("credit".to_owned()),
+        transaction_state: Some("credit_refunded".to_owned()),
+        amount: intent.amount.map(Into::into),
+        request_id: Some(payment.request_id.to_string()),
+        ..Transaction::default()
+    };
+    vec![credit].into_iter().take(TRANSACTIONS_MAX).map(allow_listed).collect()
+}
