@@ -222,7 +222,7 @@ impl Desk {
             Sent::Answered { http_status, body } => backend::read_order_number(http_status, body.as_bytes())
                 .map(|number| number.to_string())
                 .map_err(|why| unavailable(why.to_string())),
-            Sent::NoAnswer { why } | Sent::NotSent { why } => Err(unavailable(why)),
+            Sent::NoAnswer { why } | Sent::Stayed { why } => Err(unavailable(why)),
         }
     }
 
@@ -260,7 +260,7 @@ impl Desk {
                 (AnswerTold::Answered { http_status, body }, own)
             }
             Sent::NoAnswer { why } => (AnswerTold::NoAnswer { no_answer: why.clone() }, Outcome::Unknown { why }),
-            Sent::NotSent { why } => (AnswerTold::NotSent { not_sent: why.clone() }, Outcome::NotSent { why }),
+            Sent::Stayed { why } => (AnswerTold::NotSent { not_sent: why.clone() }, Outcome::NotSent { why }),
         };
         let path = format!("/v1/operations/{operation}/answer");
         let kept = body(&told).and_then(|body| source::daemon_only(&self.file, "POST", &path, body)?.ok());
@@ -483,7 +483,7 @@ fn list_banks(banks: &Banks) -> Result<u8, Failure> {
             }
             Ok(exit::OK)
         }
-        Sent::NoAnswer { why } | Sent::NotSent { why } => Err(Failure::new(exit::UNAVAILABLE, why)),
+        Sent::NoAnswer { why } | Sent::Stayed { why } => Err(Failure::new(exit::UNAVAILABLE, why)),
     }
 }
 
