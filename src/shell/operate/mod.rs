@@ -42,9 +42,9 @@ pub fn run(operate: &Operate) -> Result<u8, Failure> {
         Operate::Refund(giving) => Wished::giving(Kind::Refund, giving),
         Operate::Credit(giving) => Wished::giving(Kind::Credit, giving),
         Operate::Deposit(taking) => Wished::taking(Kind::Deposit, taking),
-        Operate::DepositReversal(reversal) => Wished::reversal(Kind::DepositReversal, reversal),
-        Operate::ApproveReversal(reversal) => Wished::reversal(Kind::ApproveReversal, reversal),
-        Operate::RefundReversal(reversal) => Wished::reversal(Kind::RefundReversal, reversal),
+        Operate::DepositReversal(one) => Wished::reversal(Kind::DepositReversal, &one.reversal, one.payment.as_deref()),
+        Operate::ApproveReversal(whole) => Wished::reversal(Kind::ApproveReversal, whole, None),
+        Operate::RefundReversal(one) => Wished::reversal(Kind::RefundReversal, &one.reversal, one.credit.as_deref()),
         Operate::Recur(recurring) => Wished::recurring(recurring),
         Operate::Transfer(payout) => Wished::payout(payout),
         Operate::FinancialInstitutions(banks) => return list_banks(banks),
@@ -327,9 +327,6 @@ fn wish(wished: &Wished<'_>) -> Result<Wish, Failure> {
     let is_payout = wished.kind == Kind::Transfer && wished.fund != Some(Fund::ExistingOrder);
     if wished.id.is_none() && transaction.is_none() && !is_payout {
         return Err(usage("name the order: an order number, request-id or transaction-id"));
-    }
-    if wished.object.is_some() && wished.kind == Kind::ApproveReversal {
-        return Err(usage("approve-reversal gives the whole hold back: it takes no --payment or --credit"));
     }
     Ok(Wish {
         kind: wished.kind,
