@@ -293,3 +293,75 @@ fn what_never_left_is_told_as_such() {
     assert_eq!(payment["operations"][0]["outcome"], "not-sent");
     assert_eq!(daemon.stop(), Some(0));
 }
+
+/// The sandbox as a process of its own; ends with this value.
+struct Sandbox {
+    child: std::process::Child,
+    address: String,
+}
+
+impl Sandbox {
+    fn start(shop: &Shop) -> Sandbox {
+        // Free a moment ago; the configuration must name it before anything listens.
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+        let file = shop.path("reconciled.toml");
+        let config = std::fs::read_to_string(&file).expect("read").replace("127.0.0.1:9\"", &format!("{free}\""));
+        std::fs::write(&file, format!("{config}\n{ON}")).expect("written");
+        let mut command = shop.command(&["sandbox", "--listen", &free.to_string(), "--notify", "127.0.0.1:9"]);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the sandbox starts");
+        until("the sandbox listens", || TcpStream::connect(free).is_ok());
+        Sandbox { child, address: free.to_string() }
+    }
+
+    fn control(&self, what: &str, body: &Value) -> Value {
+        let stream = TcpStream::connect(&self.address).expect("the sandbox");
+        let (status, said) = crate::shop::tell_on(stream, &format!("/control/{what}"), &body.to_string());
+        assert!((200..300).contains(&status), "{what}: {status} {said}");
+        said
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_sandbox_executes_a_deposit_and_a_lost_reply_is_told_from_the_order() {
+    let shop = Shop::new();
+    let sandbox = Sandbox::start(&shop);
+    let daemon = shop.start();
+    let number = sandbox.control("order-numbers", &json!({}))["gateway_order_number"].clone();
+    let submission = json!({"merchant": "shop-at", "request_id": "c-1", "order_number": "o-2", "amount": "50",
+        "currency": "EUR", "payment_method": "CCARD", "gateway_order_number": number});
+    assert_eq!(shop.ask("POST", "/v1/submissions", &submission.to_string()).0, 201);
+    let mut payment = submission;
+    payment["play"] = json!({"script": "reserved", "after": "0s"});
+    sandbox.control("payments", &payment);
+    let seen = |what: &str, is_so: &dyn Fn(&Value) -> bool| {
+        until(what, || {
+            assert_eq!(shop.ask("POST", "/v1/retrieve/c-1", "").0, 202);
+            is_so(&shop.ask("GET", "/v1/payments/shop-at/c-1", "").1)
+        });
+    };
+    seen("the hold", &|payment| payment["state"] == "reserved");
+
+    let done = shop.run(&["operate", "deposit", "o-2", "--yes"]);
+    assert_eq!(done.status.code(), Some(0), "{}{}", text(&done.stdout), text(&done.stderr));
+    seen("the deposit", &|payment| payment["state"] == "paid_provisional");
+    let early = shop.run(&["operate", "refund", "o-2", "--amount", "5", "--yes"]);
+    assert_eq!(early.status.code(), Some(1));
+    assert!(text(&early.stderr).contains("refunds need the day-end closing"), "{}", text(&early.stderr));
+
+    let outage = json!({"merchant": "shop-at", "from": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z",
+        "manner": "closed", "to": "submissions", "executes": true});
+    sandbox.control("outages", &outage);
+    let lost = shop.run(&["operate", "deposit-reversal", "o-2", "--yes"]);
+    assert_eq!(lost.status.code(), Some(76), "{}{}", text(&lost.stdout), text(&lost.stderr));
+    seen("its effect", &|payment| payment["operations"][1]["outcome"] == "executed");
+    assert_eq!(daemon.stop(), Some(0));
+    let check = shop.run(&["check"]);
+    assert_eq!(check.status.code(), Some(0), "{}{}", text(&check.stdout), text(&check.stderr));
+}

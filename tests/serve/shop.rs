@@ -149,6 +149,13 @@ pub fn ask_on(stream: UnixStream, method: &str, path: &str, body: &str) -> (u16,
     (status, serde_json::from_str(&body).expect("JSON"))
 }
 
+/// Posts JSON on a connection that is there already.
+pub fn tell_on(stream: TcpStream, path: &str, body: &str) -> (u16, Value) {
+    stream.set_read_timeout(Some(STUCK)).expect("a time-out");
+    let (status, body) = talk(stream, "POST", path, body);
+    (status, serde_json::from_str(&body).expect("JSON"))
+}
+
 fn talk(stream: impl Read + Write, method: &str, path: &str, body: &str) -> (u16, String) {
     try_talk(stream, method, path, body).expect("a whole answer")
 }

@@ -28,6 +28,12 @@ fn payment(number: u64, method: &str) -> Payment {
 /// One fact: id, type, state, amount, parent.
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
+/// What it is about, method, facts, kind, amount, what comes of it.
+type Case<'a> = (&'a str, &'a str, &'a [Row], Kind, &'a str, &'a str);
+
+/// What it is about, kind, target, facts before and after, what they say.
+type Trace<'a> = (&'a str, Kind, &'a str, &'a [Row], &'a [Row], Effect);
+
 fn with(mut payment: Payment, dialect: Dialect, facts: &[Row]) -> Payment {
     for (id, kind, state, value, parent) in facts {
         let method = if dialect == Dialect::Wpg { payment.method.clone() } else { None };
@@ -88,7 +94,7 @@ fn what_may_follow_at_the_payment_gateway() {
     const TAKEN: Row = ("c", "capture-authorization", "success", "60", "a");
     const BACK: Row = ("r", "refund-capture", "success", "10", "c");
     #[rustfmt::skip]
-    let table: &[(&str, &str, &[Row], Kind, &str, &str)] = &[
+    let table: &[Case<'_>] = &[
         ("all of a hold", "creditcard", &[HOLD], Capture, "", "capture-authorization 100.00"),
         ("part of a hold", "creditcard", &[HOLD], Capture, "12.50", "capture-authorization 12.50"),
         ("the rest of a hold", "creditcard", &[HOLD, TAKEN], Capture, "", "capture-authorization 40.00"),
@@ -305,7 +311,7 @@ const REFUNDED: Row = ("credit:9", "credit", "credit_refunded", "30", "order:7")
 fn what_may_be_done_at_the_checkout() {
     use Kind::*;
     #[rustfmt::skip]
-    let table: &[(&str, &str, &[Row], Kind, &str, &str)] = &[
+    let table: &[Case<'_>] = &[
         ("all of a hold", "CCARD", &[ORDER, HELD], Deposit, "", "deposit 100.00"),
         ("capture is deposit", "CCARD", &[ORDER, HELD], Capture, "12.5", "deposit 12.50"),
         ("more than is held", "CCARD", &[ORDER, HELD], Deposit, "100.01", "MoreThanAuthorised"),
@@ -387,7 +393,7 @@ fn the_order_tells_whether_an_operation_took_effect() {
     let other = ("payment:8", "payment", "payment_deposited", "4", "order:7");
     let credit = ("credit:9", "credit", "credit_refunded", "10", "order:7");
     #[rustfmt::skip]
-    let table: &[(&str, Kind, &str, &[Row], &[Row], Effect)] = &[
+    let table: &[Trace<'_>] = &[
         ("a deposit that came", Kind::Deposit, "order:7", &[HELD], &[HELD, part], Effect::Seen),
         ("a deposit that did not", Kind::Deposit, "order:7", &[HELD], &[HELD], Effect::NotSeen),
         ("another deposit", Kind::Deposit, "order:7", &[HELD], &[HELD, other], Effect::Unclear),

@@ -308,3 +308,39 @@ fn a_proxy_listens_on_loopback_and_passes_to_an_origin() {
         assert!(problem.contains(key) && problem.contains(said), "{table}: {problem}");
     }
 }
+
+#[test]
+fn operations_are_off_and_their_slips_are_named() {
+    assert!(!load_text(GOOD).expect("a good file").operations.enabled);
+    let on = format!("{GOOD}\n[operations]\nenabled = true\n[operations.shop-eu]\nover_capture_percent = 40\n");
+    let operations = load_text(&on).expect("a good file").operations;
+    let name = MerchantName::new("shop-eu").expect("a name");
+    assert_eq!((operations.enabled, operations.over_capture_percent.get(&name)), (true, Some(&40)));
+    for (table, key) in [
+        ("[operations.shop-ue]\nuser = \"u\"", "operations.shop-ue"),
+        ("[operations.shop-eu]\nover_capture_percent = 41", "operations.shop-eu.over_capture_percent"),
+        ("[operations.shop-eu]\nuser = \"u\"", "operations.shop-eu.password_file"),
+        ("[operations.shop-eu]\nsecret_file = \"s\"", "operations.shop-eu.secret_file"),
+        ("[operations.shop-at]\nuser = \"u\"", "operations.shop-at.user"),
+    ] {
+        let problem = load_text(&format!("{GOOD}\n{table}\n")).expect_err(table);
+        assert_eq!(problem.key, key, "{problem}");
+    }
+    assert!(load_text(&format!("{GOOD}\n[operations]\nenabeld = true\n")).is_err(), "a misspelt switch");
+}
+
+#[test]
+fn the_daemon_never_reads_what_operations_are_sent_with() {
+    let folder = folder();
+    let text = format!(
+        "{GOOD}\n[operations]\nenabled = true\n[operations.shop-eu]\nuser = \"ops\"\npassword_file = \"ops-password\"\n"
+    );
+    let around = Surroundings::default();
+    let config = loaded(&folder, &text, &around, &Flags::default()).expect("the file is not even there");
+    let (file, name) = (folder.path().join("reconciled.toml"), MerchantName::new("shop-eu").expect("a name"));
+    assert!(operations::login(&file, &around, &config, &name).is_err());
+    std::fs::write(folder.path().join("ops-password"), "of-its-own\n").expect("written");
+    let own = operations::login(&file, &around, &config, &name).expect("both are there");
+    assert_eq!((own.user.as_deref(), own.password.expose_secret()), (Some("ops"), "of-its-own"));
+    assert!(!format!("{own:?}").contains("of-its-own"), "Debug prints a secret");
+}

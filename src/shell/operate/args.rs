@@ -149,9 +149,21 @@ pub struct Reversal {
     pub common: Common,
     /// An order number, request-id or gateway order number.
     pub id: Option<String>,
+}
+
+#[derive(Args)]
+pub struct OfPayment {
+    #[command(flatten)]
+    pub reversal: Reversal,
     /// The payment's number at the gateway, where the order has several.
     #[arg(long, value_name = "NUMBER")]
     pub payment: Option<String>,
+}
+
+#[derive(Args)]
+pub struct OfCredit {
+    #[command(flatten)]
+    pub reversal: Reversal,
     /// The credit's number at the gateway, where the order has several.
     #[arg(long, value_name = "NUMBER")]
     pub credit: Option<String>,
@@ -253,11 +265,11 @@ pub enum Operate {
     /// checkout: take held money.
     Deposit(Box<Taking>),
     /// checkout: undo a deposit before the day-end closing.
-    DepositReversal(Box<Reversal>),
+    DepositReversal(Box<OfPayment>),
     /// checkout: give a hold back.
     ApproveReversal(Box<Reversal>),
     /// checkout: undo a refund before the day-end closing.
-    RefundReversal(Box<Reversal>),
+    RefundReversal(Box<OfCredit>),
     /// Charge a payer again by the way of an earlier payment.
     Recur(Box<Recurring>),
     /// checkout: pay out, or pay back where no refund can (iDEAL, Sofort, SEPA).
@@ -310,7 +322,7 @@ impl<'a> Wished<'a> {
         Wished { to: Some(&giving.to), ..Wished::taking(kind, &giving.taking) }
     }
 
-    pub fn reversal(kind: Kind, reversal: &'a Reversal) -> Wished<'a> {
+    pub fn reversal(kind: Kind, reversal: &'a Reversal, object: Option<&'a str>) -> Wished<'a> {
         Wished {
             kind,
             common: &reversal.common,
@@ -320,7 +332,7 @@ impl<'a> Wished<'a> {
             goods: None,
             texts: None,
             to: None,
-            object: reversal.payment.as_deref().or(reversal.credit.as_deref()),
+            object,
             fund: None,
             number: None,
             description: None,

@@ -42,9 +42,9 @@ pub fn run(operate: &Operate) -> Result<u8, Failure> {
         Operate::Refund(giving) => Wished::giving(Kind::Refund, giving),
         Operate::Credit(giving) => Wished::giving(Kind::Credit, giving),
         Operate::Deposit(taking) => Wished::taking(Kind::Deposit, taking),
-        Operate::DepositReversal(reversal) => Wished::reversal(Kind::DepositReversal, reversal),
-        Operate::ApproveReversal(reversal) => Wished::reversal(Kind::ApproveReversal, reversal),
-        Operate::RefundReversal(reversal) => Wished::reversal(Kind::RefundReversal, reversal),
+        Operate::DepositReversal(one) => Wished::reversal(Kind::DepositReversal, &one.reversal, one.payment.as_deref()),
+        Operate::ApproveReversal(whole) => Wished::reversal(Kind::ApproveReversal, whole, None),
+        Operate::RefundReversal(one) => Wished::reversal(Kind::RefundReversal, &one.reversal, one.credit.as_deref()),
         Operate::Recur(recurring) => Wished::recurring(recurring),
         Operate::Transfer(payout) => Wished::payout(payout),
         Operate::FinancialInstitutions(banks) => return list_banks(banks),
@@ -222,7 +222,7 @@ impl Desk {
             Sent::Answered { http_status, body } => backend::read_order_number(http_status, body.as_bytes())
                 .map(|number| number.to_string())
                 .map_err(|why| unavailable(why.to_string())),
-            Sent::NoAnswer { why } | Sent::NotSent { why } => Err(unavailable(why)),
+            Sent::NoAnswer { why } | Sent::Stayed { why } => Err(unavailable(why)),
         }
     }
 
@@ -260,7 +260,7 @@ impl Desk {
                 (AnswerTold::Answered { http_status, body }, own)
             }
             Sent::NoAnswer { why } => (AnswerTold::NoAnswer { no_answer: why.clone() }, Outcome::Unknown { why }),
-            Sent::NotSent { why } => (AnswerTold::NotSent { not_sent: why.clone() }, Outcome::NotSent { why }),
+            Sent::Stayed { why } => (AnswerTold::NotSent { not_sent: why.clone() }, Outcome::NotSent { why }),
         };
         let path = format!("/v1/operations/{operation}/answer");
         let kept = body(&told).and_then(|body| source::daemon_only(&self.file, "POST", &path, body)?.ok());
@@ -327,9 +327,6 @@ fn wish(wished: &Wished<'_>) -> Result<Wish, Failure> {
     let is_payout = wished.kind == Kind::Transfer && wished.fund != Some(Fund::ExistingOrder);
     if wished.id.is_none() && transaction.is_none() && !is_payout {
         return Err(usage("name the order: an order number, request-id or transaction-id"));
-    }
-    if wished.object.is_some() && wished.kind == Kind::ApproveReversal {
-        return Err(usage("approve-reversal gives the whole hold back: it takes no --payment or --credit"));
     }
     Ok(Wish {
         kind: wished.kind,
@@ -483,7 +480,7 @@ fn list_banks(banks: &Banks) -> Result<u8, Failure> {
             }
             Ok(exit::OK)
         }
-        Sent::NoAnswer { why } | Sent::NotSent { why } => Err(Failure::new(exit::UNAVAILABLE, why)),
+        Sent::NoAnswer { why } | Sent::Stayed { why } => Err(Failure::new(exit::UNAVAILABLE, why)),
     }
 }
 

@@ -25,7 +25,7 @@ pub enum Sent {
         why: String,
     },
     /// No connection was made: it did not go out.
-    NotSent {
+    Stayed {
         why: String,
     },
 }
@@ -36,14 +36,14 @@ pub async fn send(gateway: &Gateway, outgoing: &Outgoing) -> Sent {
     let loopback = address::is_loopback(&gateway.base_url);
     let client = match client(gateway.allow_private_address, loopback, 1) {
         Ok(client) => client,
-        Err(why) => return Sent::NotSent { why: format!("no client can be made: {why}") },
+        Err(why) => return Sent::Stayed { why: format!("no client can be made: {why}") },
     };
     let mut request = client.post(&outgoing.url).header(CONTENT_TYPE, outgoing.content_type);
     match &outgoing.basic {
         Some((user, password)) => {
             let login = base64_of(&format!("{user}:{}", password.expose_secret()));
             let Ok(mut value) = HeaderValue::from_str(&format!("Basic {login}")) else {
-                return Sent::NotSent { why: "user and password make no header".to_owned() };
+                return Sent::Stayed { why: "user and password make no header".to_owned() };
             };
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value).header(ACCEPT, "application/xml");
@@ -61,7 +61,7 @@ async fn answered(request: reqwest::RequestBuilder) -> Sent {
     let mut response = match request.send().await {
         Ok(response) => response,
         // The connection was never made, so not one byte of the request went out.
-        Err(error) if error.is_connect() => return Sent::NotSent { why: told(error) },
+        Err(error) if error.is_connect() => return Sent::Stayed { why: told(error) },
         Err(error) => return Sent::NoAnswer { why: told(error) },
     };
     let http_status = response.status().as_u16();

@@ -1,7 +1,7 @@
 //! A dry run of an operation whose order nobody knows: the plan the arguments alone make. It is printed and never sent.
 
 use crate::core::account::{Account, Contract};
-use crate::core::operation::{Endpoint, Kind, Plan, Target, Wish};
+use crate::core::operation::{Endpoint, Fund, Kind, Plan, Target, Wish};
 use crate::engine::Refusal;
 use crate::words::id::GatewayOrderNumber;
 use crate::words::money::Amount;
@@ -77,7 +77,10 @@ fn checkout(wish: &Wish) -> Result<(Kind, String, Target), Refusal> {
     let id = wish.id.as_deref().unwrap_or_default().trim();
     let is_number = !id.is_empty() && id.len() <= 9 && id.bytes().all(|b| b.is_ascii_digit());
     let order = GatewayOrderNumber::new(id).ok().filter(|_| is_number);
-    let order = order.ok_or_else(|| refuse("give the gateway's order number"))?;
+    let is_payout = wish.kind == Kind::Transfer && wish.fund != Some(Fund::ExistingOrder);
+    if order.is_none() && !is_payout {
+        return Err(refuse("give the gateway's order number"));
+    }
     let (kind, wire) = match wish.kind {
         Kind::Capture | Kind::Deposit => (Kind::Deposit, "deposit"),
         Kind::Void | Kind::ApproveReversal => (Kind::ApproveReversal, "approveReversal"),
@@ -91,5 +94,5 @@ fn checkout(wish: &Wish) -> Result<(Kind, String, Target), Refusal> {
     if needs_object && wish.object.is_none() {
         return Err(refuse("name the object with --payment or --credit"));
     }
-    Ok((kind, wire.to_owned(), Target::Checkout { order: Some(order), object: wish.object.clone() }))
+    Ok((kind, wire.to_owned(), Target::Checkout { order, object: wish.object.clone() }))
 }
