@@ -282,7 +282,9 @@ impl Engine {
         now: Now,
     ) -> Result<(), Fault> {
         let what = match (http_status, body, outcome) {
-            (Some(http_status), Some(body), _) => ResponseWhat::Answered { http_status, body: body.as_bytes().to_vec() },
+            (Some(http_status), Some(body), _) => {
+                ResponseWhat::Answered { http_status, body: body.as_bytes().to_vec() }
+            }
             (_, _, Outcome::NotSent { .. }) => ResponseWhat::NotSent,
             _ => ResponseWhat::OutcomeUnknown,
         };
