@@ -191,7 +191,10 @@ impl Desk {
         }
         let accounts: Vec<&Account> = self.config.policy.accounts.values().collect();
         let plan = unchecked::plan(&accounts, wish).map_err(|refusal| refused(&refusal))?;
-        note(&format!("not checked against any chain ({}): without --dry-run it would be refused", refusal.error));
+        note(&format!(
+            "not checked against any chain ({}): a real one is, by the daemon, before it is sent",
+            refusal.error
+        ));
         Ok(Planned { plan, payment: Value::Null, is_checked: false })
     }
 
