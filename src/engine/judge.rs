@@ -17,6 +17,13 @@ use crate::words::time::Now;
 
 /// Row of `Table::Meta` with the ring's next slot.
 const RING_NEXT: &[u8] = b"ring_next";
+/// Bodies judged in one commit, in bytes: what is behind them waits for the next.
+const JUDGE_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Rows of the inbox read at once; each may hold a body of the listener's cap.
+const INBOX_PAGE_ROWS: usize = 8;
+/// Bytes that the copies of one body may take: a list is kept beside the evidence of each payment it speaks of, until
+/// they take this much, and then beside the first ones only.
+const BODY_COPIES_MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// Where a judged message goes.
 enum Destination {
@@ -57,16 +64,26 @@ impl Engine {
 
     /// Judges kept notifications, oldest first, at most `limit`.
     pub fn judge(&self, draft: &mut Draft, limit: usize, now: Now) -> Result<Judged, Fault> {
-        let rows = draft.range(Table::Inbox, &[], &[], limit.saturating_add(1))?;
-        let more = rows.len() > limit;
-        let mut judged = 0;
-        for (key, row) in rows.into_iter().take(limit) {
-            let (envelope, body): (Envelope, _) = unpack(Table::Inbox, &key, &row)?;
-            let heard = self.judge_one(draft, &envelope, body, now)?;
-            self.queue_relay(draft, &envelope, body, &heard, now)?;
-            draft.delete(Table::Inbox, key);
-            judged += 1;
+        let (mut judged, mut bytes, mut is_cut) = (0, 0, false);
+        let mut from = Vec::new();
+        while judged < limit && !is_cut {
+            let rows = draft.range(Table::Inbox, &from, &[], INBOX_PAGE_ROWS.min(limit - judged))?;
+            let Some((last, _)) = rows.last() else { break };
+            from = [last.as_slice(), &[0]].concat();
+            for (key, row) in rows {
+                if bytes >= JUDGE_MAX_BYTES {
+                    is_cut = true;
+                    break;
+                }
+                let (envelope, body): (Envelope, _) = unpack(Table::Inbox, &key, &row)?;
+                let heard = self.judge_one(draft, &envelope, body, now)?;
+                self.queue_relay(draft, &envelope, body, &heard, now)?;
+                draft.delete(Table::Inbox, key);
+                judged += 1;
+                bytes += row.len();
+            }
         }
+        let more = is_cut || !draft.range(Table::Inbox, &from, &[], 1)?.is_empty();
         // Nobody waits for a verdict: go on with the payments that a deaf interval touched.
         let more = more || if judged == 0 { self.sweep(draft, now)? } else { self.is_sweeping(draft)? };
         Ok(Judged { judged, more })
@@ -93,6 +110,8 @@ impl Engine {
         }
         let digest = digest(body);
         let mut heard = Heard::of(&message.authenticity);
+        // A list speaks of many payments in one body. A stranger's must not be written once for each of them.
+        let (mut is_in_ring, mut copied_bytes) = (false, 0);
         for (transaction, request_id) in parts {
             let weight = self.weigh(signer, &message, transaction.as_ref());
             let transactions: Vec<Transaction> = transaction.clone().into_iter().map(allow_listed).collect();
@@ -114,7 +133,10 @@ impl Engine {
                     }
                     let id = request_id.as_deref();
                     heard.of_nobody(id, self.is_repeat_for(draft, &envelope.merchant, id, &gist, &digest)?);
-                    self.to_ring(draft, envelope, body, request_id.as_deref(), &remark)?;
+                    if !is_in_ring {
+                        self.to_ring(draft, envelope, body, request_id.as_deref(), &remark)?;
+                        is_in_ring = true;
+                    }
                 }
                 Destination::Journal { number, request_id } => {
                     let is_repeat = self.is_repeat(draft, &envelope.merchant, number, &gist, &digest)?;
@@ -137,7 +159,10 @@ impl Engine {
                         error_code: message.error_code.clone(),
                     };
                     let sequence = self.record(draft, Event::Notified(Box::new(notified)), now)?;
-                    draft.put(Table::Bodies, sequence.to_be_bytes().to_vec(), pack(envelope, body)?);
+                    if copied_bytes == 0 || copied_bytes + body.len() <= BODY_COPIES_MAX_BYTES {
+                        draft.put(Table::Bodies, sequence.to_be_bytes().to_vec(), pack(envelope, body)?);
+                        copied_bytes += body.len();
+                    }
                 }
             }
         }

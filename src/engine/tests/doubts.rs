@@ -517,3 +517,45 @@ fn an_answer_from_before_a_long_sleep_is_asked_for_again() {
     assert_eq!(world.state("signed", "r1"), "paid");
     world.prove();
 }
+
+// ---- a stranger's weight ----
+
+/// An unsigned list of payments nobody submitted, padded with blanks.
+fn strangers_list(payments: usize, bytes: usize) -> String {
+    let one = |n: usize| {
+        format!(
+            "<payment><merchant-account-id>{MAID}</merchant-account-id><request-id>nobody-{n}</request-id>\
+             <transaction-id>t-{n}</transaction-id><transaction-type>debit</transaction-type>\
+             <transaction-state>success</transaction-state></payment>"
+        )
+    };
+    let payments: String = (0..payments).map(one).collect();
+    format!(
+        "<payments xmlns=\"http://www.elastic-payments.com/schema/payment\">{payments}{}</payments>",
+        " ".repeat(bytes)
+    )
+}
+
+#[test]
+fn a_strangers_list_lies_in_the_ring_once() {
+    let mut world = World::new();
+    world.hear("signed", &strangers_list(200, 0));
+    assert_eq!(world.store.range(Table::Ring, &[], &[], 300).expect("rows").len(), 1);
+    world.prove();
+}
+
+#[test]
+fn one_turn_of_judging_takes_no_more_bodies_than_a_commit_can_bear() {
+    let mut world = World::new();
+    for _ in 0..12 {
+        let body = strangers_list(1, 1_000_000).into_bytes();
+        let merchant = MerchantName::new("signed").expect("a name");
+        let incoming = Incoming { merchant, body, content_type: None, way: "http" };
+        world.turn(|e, d, now| e.receive(d, incoming, now));
+    }
+    let first = world.turn(|e, d, now| e.judge(d, 100, now));
+    assert!(first.more && (1..12).contains(&first.judged), "{first:?}");
+    let second = world.turn(|e, d, now| e.judge(d, 100, now));
+    assert!(!second.more && first.judged + second.judged == 12, "{second:?}");
+    assert!(world.store.range(Table::Inbox, &[], &[], 1).expect("rows").is_empty());
+}

@@ -69,6 +69,8 @@ pub fn run(wish: &Import) -> Result<u8, Failure> {
     let known = if wish.again { None } else { progress(wish, &file)? };
     let resumed = known.as_ref().map_or(0, |known| known["offset"].as_u64().unwrap_or(0));
     let is_finished = known.as_ref().is_some_and(|known| !known["finished_at"].is_null());
+    let rejects = Rejects::beside(&wish.list, list.headings().cloned(), map.delimiter)
+        .map_err(|e| Failure::new(exit::USAGE, format!("can't write beside {}: {e}", wish.list.display())))?;
     let mut run = Run {
         wish,
         map: &map,
@@ -76,13 +78,22 @@ pub fn run(wish: &Import) -> Result<u8, Failure> {
         from: 0,
         rows: Vec::new(),
         bytes: 0,
-        rejects: Rejects::beside(&wish.list, list.headings().cloned(), map.delimiter),
+        rejects,
         counts: Counts::default(),
         last: known.clone(),
         restart: wish.again,
     };
     let mut shown = Bar::new(bytes);
-    while let Some(row) = list.next()? {
+    let mut broken = None;
+    loop {
+        let row = match list.next() {
+            Ok(Some(row)) => row,
+            Ok(None) => break,
+            Err(why) => {
+                broken = Some(why);
+                break;
+            }
+        };
         let is_at_border = run.from + run.rows.len() as u64 == resumed && resumed > 0;
         if run.is_full(&row) || is_at_border {
             run.send(run.from < resumed, false)?;
@@ -92,6 +103,15 @@ pub fn run(wish: &Import) -> Result<u8, Failure> {
     }
     if run.from < resumed && !run.rows.is_empty() {
         run.send(true, false)?;
+    }
+    if let Some(why) = broken {
+        // What stands before the damage is good.
+        if !run.rows.is_empty() {
+            run.send(false, false)?;
+        }
+        let path = run.rejects.path().to_owned();
+        run.rejects.finish().map_err(|e| unwritten(&path, &e))?;
+        return Err(why);
     }
     if !is_finished {
         run.send(false, true)?;

@@ -18,6 +18,8 @@ use crate::shell::exit;
 
 /// Longest row, in bytes. A quote that is never closed would make one row of the whole file.
 pub const ROW_MAX_BYTES: usize = 128 * 1024;
+/// What of a longer row is kept to show which it was.
+const LONG_ROW_SHOWN_BYTES: usize = 1024;
 /// What is read ahead of a row's end, in bytes.
 const AHEAD_MAX_BYTES: usize = 64 * 1024;
 
@@ -258,8 +260,15 @@ impl Lines {
             self.line += 1;
             self.bytes += read as u64;
             if text.len() > ROW_MAX_BYTES {
-                let why = format!("can't read {}: line {} is longer than {ROW_MAX_BYTES} bytes", self.shown, self.line);
-                return Err(Failure::new(exit::DATA, why));
+                if text.last() != Some(&b'\n') {
+                    let skipped = self.reader.skip_until(b'\n');
+                    self.bytes += skipped
+                        .map_err(|e| Failure::new(exit::DATA, format!("can't read {}: {e}", self.shown)))?
+                        as u64;
+                }
+                text.truncate(LONG_ROW_SHOWN_BYTES);
+                let read = Err(too_long());
+                return Ok(Some(Row { line: self.line, raw: Raw::Line(text), read }));
             }
             if self.line == 1 && text.starts_with(b"\xef\xbb\xbf") {
                 text.drain(..3);

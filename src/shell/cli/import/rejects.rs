@@ -14,15 +14,19 @@ pub struct Rejects {
     path: PathBuf,
     headings: Option<ByteRecord>,
     delimiter: u8,
-    out: Option<BufWriter<NamedTempFile>>,
+    out: BufWriter<NamedTempFile>,
     pub count: u64,
 }
 
 impl Rejects {
-    pub fn beside(list: &Path, headings: Option<ByteRecord>, delimiter: u8) -> Rejects {
+    /// Fails where the folder can't be written: better before the first row is taken than behind it.
+    pub fn beside(list: &Path, headings: Option<ByteRecord>, delimiter: u8) -> std::io::Result<Rejects> {
         let mut name = list.as_os_str().to_owned();
         name.push(".rejected");
-        Rejects { path: name.into(), headings, delimiter, out: None, count: 0 }
+        let path = PathBuf::from(name);
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let out = BufWriter::new(NamedTempFile::new_in(folder)?);
+        Ok(Rejects { path, headings, delimiter, out, count: 0 })
     }
 
     pub fn path(&self) -> &Path {
@@ -30,15 +34,9 @@ impl Rejects {
     }
 
     pub fn add(&mut self, line: u64, raw: &Raw, why: &str) -> std::io::Result<()> {
+        let is_first = self.count == 0;
         self.count += 1;
-        let is_first = self.out.is_none();
-        let out = match &mut self.out {
-            Some(out) => out,
-            none => {
-                let folder = self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-                none.insert(BufWriter::new(NamedTempFile::new_in(folder)?))
-            }
-        };
+        let out = &mut self.out;
         match raw {
             Raw::Csv(record) => {
                 let mut rows = csv::WriterBuilder::new().delimiter(self.delimiter).flexible(true).from_writer(out);
@@ -57,8 +55,10 @@ impl Rejects {
 
     /// Puts the file in its place. Returns whether there is one.
     pub fn finish(self) -> std::io::Result<bool> {
-        let Some(out) = self.out else { return Ok(false) };
-        let file = out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        if self.count == 0 {
+            return Ok(false);
+        }
+        let file = self.out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         file.as_file().sync_all()?;
         file.persist(&self.path).map_err(|failed| failed.error)?;
         Ok(true)
