@@ -387,6 +387,38 @@ fn a_transfer_pays_back_what_no_refund_can() {
 }
 
 #[test]
+fn a_transfer_booked_from_its_reply_is_not_paid_twice() {
+    let back = |root: &Payment, kind, amount: &str| {
+        said(asked(root, &[], &Wish { fund: Some(Fund::ExistingOrder), ..wish(kind, amount) }))
+    };
+    // The order was looked at since, and its answer lists no credit for the transfer.
+    let booked = ("credit:op-9", "credit", "credit_refunded", "60", "");
+    let root = order("SOFORTUEBERWEISUNG", &[ORDER, DEPOSITED, booked]);
+    assert_eq!(back(&root, Kind::Transfer, "40.01"), "MoreThanTaken");
+    assert_eq!(back(&root, Kind::Transfer, ""), "transferFund 40.00");
+    assert_eq!(back(&root, Kind::RefundReversal, ""), "NotReversible", "no look could tell what came of it");
+    let of_another = ("credit:8", "credit", "credit_refunded", "60", "order:8");
+    let root = order("SOFORTUEBERWEISUNG", &[ORDER, DEPOSITED, of_another]);
+    assert_eq!(back(&root, Kind::Transfer, ""), "transferFund 100.00");
+}
+
+#[test]
+fn what_is_unknown_at_the_checkout_counts_as_done_even_where_it_is_overridden() {
+    let with_unknown = |facts: &[Row], method: &str, kind, amount: &str| {
+        let mut root = order(method, facts);
+        root.operations.push(operation(kind, Vec::new(), "order:7"));
+        let fund = (kind == Kind::Transfer).then_some(Fund::ExistingOrder);
+        said(asked(&root, &[], &Wish { although_unknown: true, fund, ..wish(kind, amount) }))
+    };
+    assert_eq!(with_unknown(&[ORDER, HELD], "CCARD", Kind::Deposit, "90.01"), "MoreThanAuthorised");
+    assert_eq!(with_unknown(&[ORDER, HELD], "CCARD", Kind::Deposit, ""), "deposit 90.00");
+    assert_eq!(with_unknown(&[ORDER, CLOSED], "CCARD", Kind::Refund, "90.01"), "MoreThanTaken");
+    assert_eq!(with_unknown(&[ORDER, CLOSED], "CCARD", Kind::Refund, ""), "refund 90.00");
+    assert_eq!(with_unknown(&[ORDER, DEPOSITED], "SOFORT", Kind::Transfer, "90.01"), "MoreThanTaken");
+    assert_eq!(with_unknown(&[ORDER, DEPOSITED], "SOFORT", Kind::Transfer, ""), "transferFund 90.00");
+}
+
+#[test]
 fn the_order_tells_whether_an_operation_took_effect() {
     let number = GatewayOrderNumber::new("7").expect("a number");
     let part = ("payment:8", "payment", "payment_deposited", "10", "order:7");
