@@ -168,18 +168,17 @@ fn over_capture_is_what_the_contract_says_and_never_by_default() {
     assert_eq!(with_percent(40, ""), "capture-authorization 100.00");
 }
 
-#[test]
-fn what_is_under_way_counts_as_done() {
-    let root = with(payment(1, "creditcard"), Dialect::Wpg, &[HOLD]);
-    let mut capture = payment(2, "creditcard");
-    capture.submission = Some(Submission {
-        merchant: capture.merchant.clone(),
-        request_id: capture.request_id.clone(),
+/// A follow-up that was submitted: its type, amount and parent.
+fn follow_up(number: u64, method: &str, kind: &str, amount: &str, parent: &str) -> Payment {
+    let mut payment = payment(number, method);
+    payment.submission = Some(Submission {
+        merchant: payment.merchant.clone(),
+        request_id: payment.request_id.clone(),
         order_number: None,
-        transaction_type: Some("capture-authorization".into()),
-        amount: eur("60"),
+        transaction_type: Some(kind.into()),
+        amount: eur(amount),
         payment_method: None,
-        parent_transaction_id: TransactionId::new("a").ok(),
+        parent_transaction_id: TransactionId::new(parent).ok(),
         gateway_order_number: None,
         submitted_at: None,
         periodic: None,
@@ -188,6 +187,62 @@ fn what_is_under_way_counts_as_done() {
         resolver_category: None,
         captures_due: None,
     });
+    payment
+}
+
+#[test]
+fn a_refund_by_steps_counts_once_from_request_to_end() {
+    const REQUEST: Row = ("A", "refund-request", "success", "100", "d");
+    const WAITS: Row = ("A", "pending-credit", "success", "100", "d");
+    // What it is about, method, type submitted, its facts, what a second full refund comes to.
+    type Steps<'a> = (&'a str, &'a str, &'a str, &'a [Row], &'a str);
+    #[rustfmt::skip]
+    let table: &[Steps<'_>] = &[
+        ("nothing known yet", "p24", "refund-request", &[], "MoreThanTaken"),
+        ("asked for", "p24", "refund-request", &[REQUEST], "MoreThanTaken"),
+        ("asked for and done", "p24", "refund-request", &[REQUEST, ("B", "refund-debit", "success", "100", "A")], "MoreThanTaken"),
+        ("asked for in part and done", "p24", "refund-request", &[("A", "refund-request", "success", "40", "d"), ("B", "refund-debit", "success", "40", "A")], "refund-request 60.00"),
+        ("waits for its batch", "sofortbanking", "credit", &[WAITS], "MoreThanTaken"),
+        ("went with its batch", "sofortbanking", "credit", &[WAITS, ("B", "credit", "success", "100", "A")], "MoreThanTaken"),
+        ("went, naming no parent", "sofortbanking", "credit", &[("B", "credit", "success", "100", "")], "MoreThanTaken"),
+    ];
+    for (what, method, kind, facts, expected) in table {
+        let root = with(payment(1, method), Dialect::Wpg, &[DEBIT]);
+        let value = facts.first().map_or("100", |row| row.3);
+        let mut own = with(follow_up(2, method, kind, value, "d"), Dialect::Wpg, facts);
+        crate::core::known::supersede(&mut own.known, Some(method));
+        own.state = if facts.len() > 1 { State::Refunded } else { State::Open };
+        let again = if *expected == "MoreThanTaken" { "100" } else { "60" };
+        assert_eq!(said(asked(&root, &[own.clone()], &wish(Kind::Refund, again))), *expected, "{what}");
+        // Learnt by the root's own answers, it counts as well.
+        if facts.len() > 1 {
+            let mut root = with(root, Dialect::Wpg, facts);
+            crate::core::known::supersede(&mut root.known, Some(method));
+            assert_eq!(said(asked(&root, &[], &wish(Kind::Refund, again))), *expected, "{what}, of the root");
+        }
+    }
+    let root = with(payment(1, "p24"), Dialect::Wpg, &[DEBIT]);
+    let mut failed = follow_up(2, "p24", "refund-request", "100", "d");
+    failed.state = State::Failed;
+    assert_eq!(said(asked(&root, &[failed], &wish(Kind::Refund, ""))), "refund-request 100.00");
+}
+
+#[test]
+fn a_void_that_may_have_taken_effect_is_not_paid_again_by_a_refund() {
+    let root = with(payment(1, "creditcard"), Dialect::Wpg, &[BOUGHT]);
+    let mut void = follow_up(2, "creditcard", "void-purchase", "100", "p");
+    for outcome in [Outcome::Unknown { why: "no answer".into() }, Outcome::Executed { how: "success".into() }] {
+        void.operations = vec![Operation { outcome, ..operation(Kind::Void, Vec::new(), "p") }];
+        assert_eq!(said(asked(&root, &[void.clone()], &wish(Kind::Refund, "1"))), "MoreThanTaken");
+    }
+    void.operations[0].outcome = Outcome::Refused { why: "too late".into() };
+    assert_eq!(said(asked(&root, &[void], &wish(Kind::Refund, "1"))), "refund-purchase 1.00");
+}
+
+#[test]
+fn what_is_under_way_counts_as_done() {
+    let root = with(payment(1, "creditcard"), Dialect::Wpg, &[HOLD]);
+    let mut capture = follow_up(2, "creditcard", "capture-authorization", "60", "a");
     let follow_ups = [capture.clone()];
     assert_eq!(said(asked(&root, &follow_ups, &wish(Kind::Capture, "40.01"))), "MoreThanAuthorised");
     assert_eq!(said(asked(&root, &follow_ups, &wish(Kind::Capture, ""))), "capture-authorization 40.00");
