@@ -175,7 +175,7 @@ impl Engine {
         Ok(asked)
     }
 
-    /// The payments an order number, request-id, transaction-id or gateway order number names.
+    /// The payments an order number, request-id (an operation's included), transaction-id or gateway order number names.
     pub fn find(&self, view: &dyn View, id: &str) -> Result<Vec<PaymentNumber>, Fault> {
         let id = id.trim();
         let mut found: Vec<PaymentNumber> = Vec::new();
@@ -184,6 +184,7 @@ impl Engine {
             found.extend(books::by_order(view, merchant, id)?);
             found.extend(books::by_transaction(view, merchant, id)?);
             found.extend(books::by_gateway_order(view, merchant, id)?);
+            found.extend(books::by_operation(view, merchant, id)?);
         }
         found.sort_unstable();
         found.dedup();

@@ -27,6 +27,9 @@ pub(super) fn operated(draft: &mut Draft, turn: Turn, number: PaymentNumber, int
         unseen: Vec::new(),
         is_told: false,
     });
+    if intent.request_id != payment.request_id {
+        books::index_operation(draft, &payment.merchant, intent.request_id.as_str(), number);
+    }
     let why = format!("did {} {} take effect?", intent.kind.name(), intent.request_id);
     payment.watch.look_soon(later(turn.now.steady, LOST_AFTER), &why, Cause::Other);
     settle(draft, turn, payment, News::None)

@@ -152,8 +152,13 @@ impl Engine {
                 roots.push(root);
             }
         }
-        // An order may have been tried several times: the one with money in it is meant.
-        if roots.iter().filter(|root| root.state.is_income()).count() == 1 {
+        // An order may have been tried several times: the one with money in it is meant. Of several orders or accounts
+        // none is.
+        let is_one_order = roots.windows(2).all(|pair| {
+            let of = |root: &Payment| (root.merchant.clone(), root.order_number().cloned());
+            of(&pair[0]) == of(&pair[1]) && pair[0].order_number().is_some()
+        });
+        if is_one_order && roots.iter().filter(|root| root.state.is_income()).count() == 1 {
             roots.retain(|root| root.state.is_income());
         }
         Ok(match roots.len() {
@@ -194,7 +199,8 @@ impl Engine {
             let error = "the books have changed since this was shown: look at it again";
             return Ok(Operated::Refused(refuse(error, None)));
         }
-        let is_used = books::by_request(draft, &plan.merchant, request_id.as_str())?.is_some();
+        let is_used = books::by_request(draft, &plan.merchant, request_id.as_str())?.is_some()
+            || books::by_operation(draft, &plan.merchant, request_id.as_str())?.is_some();
         if is_used {
             return Ok(Operated::Refused(refuse("this request-id was used before", Some("request_id"))));
         }

@@ -202,6 +202,33 @@ fn a_lost_deposit_is_told_from_the_order_as_it_was_before() {
 }
 
 #[test]
+fn an_operation_on_an_order_is_found_by_its_request_id_which_is_used_once() {
+    let mut world = approved();
+    let operation = world.operate(wish(Kind::Deposit, "c-1", "10"), "op-1").expect("journaled");
+    world.tell(operation, Told::NotSent { why: "connection refused".into() });
+    let again = world.operate(wish(Kind::Deposit, "c-1", "10"), "op-1").expect_err("used");
+    assert!(again.contains("used before"), "{again}");
+    let told = crate::engine::explain::text(&world.engine.explain(&world.store, "op-1", world.now).expect("no fault"));
+    assert!(told.contains("sent as op-1"), "{told}");
+    world.prove();
+}
+
+#[test]
+fn an_id_that_names_several_orders_is_asked_back_even_where_only_one_has_money() {
+    let mut world = held();
+    // The request-id of one payment is the order number of another.
+    let other = Submission { order_number: OrderNumber::new("r-1").ok(), ..submission("signed", "r-2", "20") };
+    world.turn(|e, d, now| e.submit(d, other, now));
+    let why = world.operate(wish(Kind::Capture, "r-1", "1"), "op-1").expect_err("which one?");
+    assert!(why.contains("several payments are meant"), "{why}");
+    // A second try at one order is not another order.
+    let again = Submission { order_number: OrderNumber::new("order-r-1").ok(), ..submission("signed", "r-3", "100") };
+    world.turn(|e, d, now| e.submit(d, again, now));
+    assert!(world.operate(wish(Kind::Capture, "order-r-1", "1"), "op-1").is_ok());
+    world.prove();
+}
+
+#[test]
 fn a_deposit_that_left_no_trace_in_two_looks_did_not_happen() {
     let mut world = approved();
     let operation = world.operate(wish(Kind::Deposit, "c-1", ""), "op-1").expect("journaled");
