@@ -3,7 +3,7 @@
 //! They go by what getOrderDetails said last: the states of the order's payments and credits. `operationsAllowed` is
 //! not used: it changes without an object changing, and what we keep of it may be old. The gateway checks it itself.
 
-use super::{Chain, Refused, basket, before, none_unknown, positive, same, stated, sum, within};
+use super::{Chain, Refused, basket, before, left, none_unknown, positive, same, stated, sum, within};
 use crate::core::known::Known;
 use crate::core::meaning::Meaning;
 use crate::core::operation::{Fund, Kind, OPERATIONS_MAX, Operation, Outcome, Plan, Target, Wish};
@@ -189,13 +189,17 @@ fn deposit(
     asked: Option<Amount>,
     checked: &mut Vec<String>,
 ) -> Result<Amount, Refused> {
-    let limit = order.approved();
-    if limit.is_zero() {
+    let held = order.approved();
+    if held.is_zero() {
         return Err(Refused::NothingApproved(order.text()));
     }
+    // Never more than the order is worth, whatever of it is still shown as held.
+    let taken = sum(order.currency, [order.deposited(), order.closed()].into_iter());
+    let room = order.whole.map_or(held, |whole| left(whole, taken));
+    let limit = if room.value() < held.value() { room } else { held };
     let before = unknown(chain, Kind::Deposit, order.currency);
     let amount = within(asked, before, limit, |asked| Refused::MoreThanAuthorised { asked, before, limit })?;
-    checked.push(format!("{amount} is within the {limit} held"));
+    checked.push(format!("{amount} is within the {limit} held and not taken yet"));
     Ok(amount)
 }
 

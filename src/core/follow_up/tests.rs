@@ -148,6 +148,25 @@ fn a_cross_refund_changes_method_and_path_and_keeps_its_parent() {
 }
 
 #[test]
+fn further_holds_are_one_sum_with_their_authorization() {
+    let further = ("s", "authorization-supplementary", "success", "50", "a");
+    let named = |facts: &[Row], id: &str, amount: &str| {
+        let root = with(payment(1, "creditcard"), Dialect::Wpg, facts);
+        said(asked(&root, &[], &Wish { transaction: TransactionId::new(id).ok(), ..wish(Kind::Capture, amount) }))
+    };
+    for id in ["a", "s"] {
+        assert_eq!(named(&[HOLD, further], id, "150"), "capture-authorization 150.00", "{id}");
+        assert_eq!(named(&[HOLD, further], id, "150.01"), "MoreThanAuthorised", "{id}");
+        let taken = ("c", "capture-authorization", "success", "150", "a");
+        assert_eq!(named(&[HOLD, further, taken], id, "1"), "MoreThanAuthorised", "{id}");
+        let taken = ("c", "capture-authorization", "success", "50", "s");
+        assert_eq!(named(&[HOLD, further, taken], id, ""), "capture-authorization 100.00", "{id}");
+    }
+    let released = ("v", "void-auth-supplementary", "success", "50", "s");
+    assert_eq!(named(&[HOLD, further, released], "a", ""), "capture-authorization 100.00");
+}
+
+#[test]
 fn currencies_do_not_mix() {
     let root = with(payment(1, "creditcard"), Dialect::Wpg, &[HOLD]);
     let dollars = Wish { currency: Currency::parse("USD"), ..wish(Kind::Capture, "1") };
@@ -369,6 +388,8 @@ fn what_may_be_done_at_the_checkout() {
     let table: &[Case<'_>] = &[
         ("all of a hold", "CCARD", &[ORDER, HELD], Deposit, "", "deposit 100.00"),
         ("capture is deposit", "CCARD", &[ORDER, HELD], Capture, "12.5", "deposit 12.50"),
+        ("never more than the order", "CCARD", &[ORDER, HELD, ("payment:8", "payment", "payment_deposited", "30", "order:7")], Deposit, "70.01", "MoreThanAuthorised"),
+        ("the rest of the order", "CCARD", &[ORDER, HELD, ("payment:8", "payment", "payment_closed", "30", "order:7")], Deposit, "", "deposit 70.00"),
         ("more than is held", "CCARD", &[ORDER, HELD], Deposit, "100.01", "MoreThanAuthorised"),
         ("nothing held", "CCARD", &[ORDER, DEPOSITED], Deposit, "1", "NothingApproved"),
         ("books not seen", "CCARD", &[], Deposit, "1", "NotSeenYet"),

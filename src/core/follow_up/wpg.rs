@@ -295,6 +295,15 @@ fn is_live(chain: &Chain<'_>, found: &Found<'_>) -> bool {
 
 // ---- amounts ----
 
+/// An authorization and its supplementary holds, whichever of them is named: they are captured as one sum.
+fn holds<'a>(chain: &Chain<'a>, named: &'a Known) -> Vec<&'a Known> {
+    const FURTHER: &str = "authorization-supplementary";
+    let of = named.transaction.parent_transaction_id.as_deref().filter(|_| kind_name(named) == FURTHER);
+    let first = all(chain).find(|k| Some(k.id.as_str()) == of && k.stands()).unwrap_or(named);
+    let further = children(chain, first).filter(|k| k.meaning == Meaning::Reserved && kind_name(k) == FURTHER);
+    std::iter::once(first).chain(further).collect()
+}
+
 /// Cards may be captured above the authorised sum where the contract says so; further holds add to it.
 fn capture(
     chain: &Chain<'_>,
@@ -304,13 +313,10 @@ fn capture(
     checked: &mut Vec<String>,
 ) -> Result<Amount, Refused> {
     let currency = whole.currency();
-    let further = children(chain, found.parent)
-        .filter(|k| k.meaning == Meaning::Reserved && kind_name(k) == "authorization-supplementary")
-        .filter_map(Known::amount);
-    let held = sum(currency, std::iter::once(whole).chain(further));
-    let released = done(chain, found.parent, currency, |k| k == Kind::Void);
-    let held = left(held, released);
-    let before = done(chain, found.parent, currency, |k| k == Kind::Capture);
+    let pool = holds(chain, found.parent);
+    let each = |counts: Kind| sum(currency, pool.iter().map(|hold| done(chain, hold, currency, |kind| kind == counts)));
+    let held = left(sum(currency, pool.iter().filter_map(|hold| hold.amount())), each(Kind::Void));
+    let before = each(Kind::Capture);
     let over =
         if found.family == Some(Family::Card) || found.family.is_none() { chain.over_capture_percent } else { 0 };
     let limit = with_percent(held, over);
