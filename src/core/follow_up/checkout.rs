@@ -6,10 +6,10 @@
 use super::{Chain, Refused, basket, before, left, none_unknown, positive, same, stated, sum, within};
 use crate::core::known::Known;
 use crate::core::meaning::Meaning;
-use crate::core::operation::{Fund, Kind, OPERATIONS_MAX, Operation, Outcome, Plan, Target, Wish};
+use crate::core::operation::{Fund, Kind, OPERATIONS_MAX, Operation, Plan, Target, Wish};
 use crate::words::id::{GatewayOrderNumber, MerchantName};
 use crate::words::money::{Amount, Currency};
-use crate::words::time::days;
+use crate::words::time::{Timestamp, days};
 
 /// Methods whose money goes back by transferFund only (fact sheet checkout b.2), under all their names.
 const BY_TRANSFER: [&str; 7] = ["IDL", "IDEAL", "SEPA-DD", "SOFORTUEBERWEISUNG", "SOFORT", "SOFORTBANKING", "SUE"];
@@ -21,7 +21,7 @@ struct Order<'a> {
     /// Those the gateway lists, and those booked from the reply to a transfer, which name no order.
     credits: Vec<&'a Known>,
     currency: Currency,
-    /// The order's own amount.
+    /// The order's own amount, or where no answer states it, what was submitted.
     whole: Option<Amount>,
 }
 
@@ -74,9 +74,8 @@ pub(super) fn plan(chain: &Chain<'_>, wish: &Wish) -> Result<Plan, Refused> {
     }
     let order = order(chain)?;
     // What was executed is in the sums only once the order was looked at again.
-    let is_unseen = |o: &&Operation| {
-        matches!(o.outcome, Outcome::Executed { .. }) && chain.root.watch.looked_at.is_none_or(|at| at < o.since)
-    };
+    let seen = chain.root.watch.looked_at.unwrap_or(Timestamp::MIN);
+    let is_unseen = |o: &&Operation| o.is_executed_after(seen);
     if let Some(operation) = chain.root.operations.iter().find(is_unseen) {
         return Err(Refused::BooksAreOld(operation.intent.request_id.to_string()));
     }
@@ -165,7 +164,9 @@ fn order<'a>(chain: &Chain<'a>) -> Result<Order<'a>, Refused> {
     let credits: Vec<&Known> = known.iter().filter(|k| kind(k, "credit")).filter(is_credited).collect();
     let amounts = || own.into_iter().chain(payments.iter().copied()).filter_map(Known::amount);
     let currency = amounts().next().map(Amount::currency).ok_or(Refused::NotSeenYet)?;
-    Ok(Order { number, payments, credits, currency, whole: own.and_then(Known::amount) })
+    let submitted = || chain.root.amount().filter(|amount| amount.currency() == currency);
+    let whole = own.and_then(Known::amount).or_else(submitted);
+    Ok(Order { number, payments, credits, currency, whole })
 }
 
 /// The method in capitals, as confirmations and answers name it.

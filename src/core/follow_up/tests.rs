@@ -285,6 +285,7 @@ fn operation(kind: Kind, before: Vec<crate::core::operation::Seen>, target: &str
         at: now(),
         since: now(),
         outcome: Outcome::Unknown { why: "no answer".into() },
+        told_at: None,
         unseen: Vec::new(),
         is_told: false,
     }
