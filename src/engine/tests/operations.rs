@@ -309,11 +309,13 @@ fn a_payout_is_booked_from_its_reply_and_an_unknown_one_waits_for_a_person() {
     assert!(again.contains("the outcome of transfer op-2"), "{again}");
     let other = world.operate(Wish { amount: Some("6".into()), ..payout() }, "op-4").expect("another payout");
     world.tell(other, Told::NotSent { why: "connection refused".into() });
+    assert_eq!(world.state("hmac", "op-4"), "failed");
     world.pass(days(2));
     world.turn(|e, d, now| e.tick(d, now));
     assert_eq!(world.outcome("hmac", "op-2"), "unknown", "its absence proves nothing");
     let by = Operator { uid: 1000, user: None };
     world.tell(operation, Told::Stated { executed: false, why: "not on the account statement".into(), by });
     assert_eq!(world.outcome("hmac", "op-2"), "not-seen");
+    assert_eq!(world.state("hmac", "op-2"), "failed", "nobody has to look at it any more");
     world.prove();
 }
