@@ -17,6 +17,11 @@ pub const BASKET_MAX_LINES: usize = 99;
 /// Objects of an order that are compared before and after.
 pub const BEFORE_MAX: usize = 200;
 
+/// Begins the target of a `checkout` charge, before the gateway order number of its source.
+pub const RECUR_OF: &str = "recur-of:";
+/// Begins the target of a payout without an order, before the fund.
+pub const PAYOUT: &str = "payout:";
+
 /// What is to be done.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -72,6 +77,17 @@ pub enum Fund {
     SkrillWallet,
     /// To a moneta.ru wallet (older accounts).
     Moneta,
+}
+
+impl Fund {
+    pub fn name(self) -> &'static str {
+        match self {
+            Fund::ExistingOrder => "existing-order",
+            Fund::SepaCt => "sepa-ct",
+            Fund::SkrillWallet => "skrill-wallet",
+            Fund::Moneta => "moneta",
+        }
+    }
 }
 
 /// One line of a basket, amounts in plain decimals of the operation's currency.
@@ -271,7 +287,8 @@ pub struct Intent {
     pub kind: Kind,
     pub wire: String,
     pub amount: Option<Amount>,
-    /// The transaction-id, or `order:7`, `payment:8`, `credit:9`; empty for a payout without an order.
+    /// The transaction-id, or `order:7`, `payment:8`, `credit:9`; `recur-of:7` for a charge that makes an order of its
+    /// own, and `payout:sepa-ct` for a payout without an order.
     pub target: String,
     /// `wpg`: the request-id it is sent under. `checkout`: our own name for it; the gateway never sees it.
     pub request_id: RequestId,
@@ -279,6 +296,22 @@ pub struct Intent {
     pub made_number: Option<String>,
     pub by: Operator,
     pub before: Vec<Seen>,
+}
+
+impl Intent {
+    /// What a second one that is meant to be the same would share with it, where no chain holds both.
+    pub fn repeat_key(&self) -> Option<String> {
+        repeat_key(&self.target, self.amount)
+    }
+}
+
+/// As [`Intent::repeat_key`], of what is only planned. A charge counts as repeated whatever its amount.
+pub fn repeat_key(target: &str, amount: Option<Amount>) -> Option<String> {
+    if target.starts_with(RECUR_OF) {
+        return Some(target.to_owned());
+    }
+    let amount = amount.filter(|_| target.starts_with(PAYOUT))?;
+    Some(format!("{target} {amount}"))
 }
 
 /// An operation and what became of it. Part of a payment: of the one it acts on (`checkout`), or of its own (`wpg`,
@@ -293,6 +326,9 @@ pub struct Operation {
     /// Steady time of the same moment.
     pub since: Timestamp,
     pub outcome: Outcome,
+    /// Steady time at which its sender or a person told the outcome. Books read before it may lack its effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<Timestamp>,
     /// Steady times of the looks that found no trace of it, at most two.
     #[serde(default)]
     pub unseen: Vec<Timestamp>,
@@ -310,6 +346,11 @@ const LOOK_FIRST: SignedDuration = minutes(1);
 const LOOK_MAX: SignedDuration = days(1);
 
 impl Operation {
+    /// Whether it was executed and books of this steady time may lack its effect.
+    pub fn is_executed_after(&self, books: Timestamp) -> bool {
+        matches!(self.outcome, Outcome::Executed { .. }) && books <= self.told_at.unwrap_or(self.since)
+    }
+
     /// When to look again: a minute after it was journaled, then as long again as it is old, at most a day.
     pub fn next_look(&self, now: Timestamp) -> Timestamp {
         let wait = now.duration_since(self.since).clamp(LOOK_FIRST, LOOK_MAX);
@@ -375,6 +416,7 @@ mod tests {
             at,
             since: at,
             outcome: Outcome::Unknown { why: String::new() },
+            told_at: None,
             unseen: Vec::new(),
             is_told: false,
         }

@@ -176,6 +176,24 @@ pub fn index_transaction(draft: &mut Draft, merchant: &MerchantName, id: &str, n
     draft.put(Table::ByTransaction, text_key(merchant, id), number_key(number));
 }
 
+/// Key of an operation on a payment of another request: no transaction-id has this shape.
+fn operation_id(request_id: &str) -> String {
+    format!("operation:{request_id}")
+}
+
+/// The payment an operation acts on that has no payment of its own.
+pub fn by_operation(
+    view: &dyn View,
+    merchant: &MerchantName,
+    request_id: &str,
+) -> Result<Option<PaymentNumber>, Fault> {
+    by_transaction(view, merchant, &operation_id(request_id))
+}
+
+pub fn index_operation(draft: &mut Draft, merchant: &MerchantName, request_id: &str, number: PaymentNumber) {
+    index_transaction(draft, merchant, &operation_id(request_id), number);
+}
+
 pub fn index_gateway_order(
     draft: &mut Draft,
     merchant: &MerchantName,

@@ -18,6 +18,9 @@ const DUE_PAGE_ROWS: usize = 256;
 /// gateway could count as two; more than any request takes.
 const ANSWER_MAX_AGE: SignedDuration = minutes(15);
 
+/// Wait before an order is asked about again whose answer an operation overtook.
+const OVERTAKEN_WAIT: SignedDuration = SignedDuration::from_secs(5);
+
 impl Engine {
     /// The looks that are due: payments never looked at before the backlog, oldest first in each; at
     /// most `limit`, without those `skip` names (in flight, lane busy or stopped).
@@ -131,12 +134,18 @@ impl Engine {
     /// What a look found.
     pub fn answered(&self, draft: &mut Draft, look: &Look, answers: &[Answer], now: Now) -> Result<(), Fault> {
         // Between the question and its answer the payment can't vanish, but a demo store may be reset.
-        if books::payment(draft, look.number)?.is_none() {
-            return Ok(());
-        }
+        let Some(payment) = books::payment(draft, look.number)? else { return Ok(()) };
         // It was read before a machine slept, say: the gateway may know more by now, and must not seem to know less.
         let is_stale = now.steady.duration_since(look.asked_at) > ANSWER_MAX_AGE;
+        // Asked before an operation on the order was told to be executed, it may lack what that did.
+        let is_overtaken = payment.gateway_order_number.is_some()
+            && payment.operations.iter().any(|operation| operation.is_executed_after(look.asked_at));
         let answers = answers.iter().map(|answer| {
+            if is_overtaken {
+                let why = "it was asked before an operation on the order was executed".to_owned();
+                let outcome = Outcome::Unavailable { why, retry_after: Some(OVERTAKEN_WAIT) };
+                return Answer { outcome, transactions: Vec::new(), ..answer.clone() };
+            }
             if is_stale {
                 let outcome = Outcome::Unavailable { why: "the answer came too late".to_owned(), retry_after: None };
                 return Answer { outcome, transactions: Vec::new(), ..answer.clone() };
@@ -175,7 +184,7 @@ impl Engine {
         Ok(asked)
     }
 
-    /// The payments an order number, request-id, transaction-id or gateway order number names.
+    /// The payments an order number, request-id (an operation's included), transaction-id or gateway order number names.
     pub fn find(&self, view: &dyn View, id: &str) -> Result<Vec<PaymentNumber>, Fault> {
         let id = id.trim();
         let mut found: Vec<PaymentNumber> = Vec::new();
@@ -184,6 +193,7 @@ impl Engine {
             found.extend(books::by_order(view, merchant, id)?);
             found.extend(books::by_transaction(view, merchant, id)?);
             found.extend(books::by_gateway_order(view, merchant, id)?);
+            found.extend(books::by_operation(view, merchant, id)?);
         }
         found.sort_unstable();
         found.dedup();

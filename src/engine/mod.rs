@@ -14,6 +14,7 @@ mod passed;
 mod notified;
 mod relayed;
 mod looked;
+mod repeats;
 mod operated;
 mod apply;
 mod intake;

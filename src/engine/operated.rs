@@ -3,9 +3,9 @@
 use crate::core::message::Transaction;
 use crate::core::operation::{Intent, Operation, Outcome};
 use crate::core::schedule::Cause;
-use crate::engine::books;
 use crate::engine::facts::join_fact;
 use crate::engine::settle::{News, Turn, settle};
+use crate::engine::{books, repeats};
 use crate::store::{Draft, Fault};
 use crate::words::id::PaymentNumber;
 use crate::words::time::{SignedDuration, later};
@@ -24,9 +24,16 @@ pub(super) fn operated(draft: &mut Draft, turn: Turn, number: PaymentNumber, int
         at: turn.now.wall,
         since: turn.now.steady,
         outcome: Outcome::Unknown { why },
+        told_at: None,
         unseen: Vec::new(),
         is_told: false,
     });
+    if intent.request_id != payment.request_id {
+        books::index_operation(draft, &payment.merchant, intent.request_id.as_str(), number);
+    }
+    if let Some(key) = intent.repeat_key() {
+        repeats::index(draft, &payment.merchant, &key, number)?;
+    }
     let why = format!("did {} {} take effect?", intent.kind.name(), intent.request_id);
     payment.watch.look_soon(later(turn.now.steady, LOST_AFTER), &why, Cause::Other);
     settle(draft, turn, payment, News::None)
@@ -45,6 +52,7 @@ pub(super) fn concluded(
     let Some(operation) = payment.operations.iter_mut().find(|o| o.number == operation) else { return Ok(()) };
     if operation.outcome.is_unknown() || by_person {
         operation.outcome = outcome.clone();
+        operation.told_at = Some(turn.now.steady);
     }
     operation.is_told |= outcome.is_unknown();
     let name = format!("{} {}", operation.intent.kind.name(), operation.intent.request_id);

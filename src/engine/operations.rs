@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 
 use crate::core::account::{Account, Contract};
-use crate::core::follow_up::{self, Chain, payout};
+use crate::core::follow_up::{self, Chain, Refused, payout};
 use crate::core::message::{Dialect, Transaction};
-use crate::core::operation::{Fund, Intent, Kind, Operator, Outcome, Plan, Target, Wish};
+use crate::core::operation::{Fund, Intent, Kind, Operator, Outcome, PAYOUT, Plan, RECUR_OF, Target, Wish, repeat_key};
 use crate::core::payment::Payment;
 use crate::core::record::Event;
 use crate::core::submission::Submission;
 use crate::engine::intake::{TRANSACTIONS_MAX, allow_listed};
-use crate::engine::{Engine, Refusal, Responded, ResponseSeen, ResponseWhat, Submitted, books, intake};
+use crate::engine::{Engine, Refusal, Responded, ResponseSeen, ResponseWhat, Submitted, books, intake, repeats};
 use crate::store::{Draft, Fault, View, journal_len};
 use crate::wire;
 use crate::words::id::{GatewayOrderNumber, MerchantName, RequestId, TransactionId};
@@ -87,7 +87,8 @@ impl Engine {
     ) -> Result<Result<Plan, Refusal>, Fault> {
         let is_payout = wish.kind == Kind::Transfer && wish.fund != Some(Fund::ExistingOrder);
         if is_payout {
-            return Ok(self.plan_payout(wish));
+            let plan = self.plan_payout(wish);
+            return not_repeated(view, wish, plan);
         }
         let root = match self.root_of(view, wish)? {
             Ok(root) => root,
@@ -118,7 +119,8 @@ impl Engine {
             now: now.wall,
             over_capture_percent: over.get(&root.merchant).copied().unwrap_or(0),
         };
-        Ok(follow_up::plan(&chain, &wish).map_err(|refused| refuse(refused.to_string(), None)))
+        let plan = follow_up::plan(&chain, &wish).map_err(|refused| refuse(refused.to_string(), None));
+        not_repeated(view, &wish, plan)
     }
 
     fn plan_payout(&self, wish: &Wish) -> Result<Plan, Refusal> {
@@ -152,8 +154,13 @@ impl Engine {
                 roots.push(root);
             }
         }
-        // An order may have been tried several times: the one with money in it is meant.
-        if roots.iter().filter(|root| root.state.is_income()).count() == 1 {
+        // An order may have been tried several times: the one with money in it is meant. Of several orders or accounts
+        // none is.
+        let is_one_order = roots.windows(2).all(|pair| {
+            let of = |root: &Payment| (root.merchant.clone(), root.order_number().cloned());
+            of(&pair[0]) == of(&pair[1]) && pair[0].order_number().is_some()
+        });
+        if is_one_order && roots.iter().filter(|root| root.state.is_income()).count() == 1 {
             roots.retain(|root| root.state.is_income());
         }
         Ok(match roots.len() {
@@ -194,7 +201,8 @@ impl Engine {
             let error = "the books have changed since this was shown: look at it again";
             return Ok(Operated::Refused(refuse(error, None)));
         }
-        let is_used = books::by_request(draft, &plan.merchant, request_id.as_str())?.is_some();
+        let is_used = books::by_request(draft, &plan.merchant, request_id.as_str())?.is_some()
+            || books::by_operation(draft, &plan.merchant, request_id.as_str())?.is_some();
         if is_used {
             return Ok(Operated::Refused(refuse("this request-id was used before", Some("request_id"))));
         }
@@ -202,7 +210,7 @@ impl Engine {
             kind: plan.kind,
             wire: plan.wire.clone(),
             amount: plan.amount,
-            target: target_text(&plan),
+            target: target_text(&plan, wish.fund),
             request_id: request_id.clone(),
             made_number: made_number.clone(),
             by,
@@ -311,15 +319,32 @@ fn lookable(account: &Account, root: &Payment) -> Result<(), Refusal> {
     }
 }
 
-fn target_text(plan: &Plan) -> String {
+/// A charge or payout is refused while the outcome of one that it would repeat is open.
+fn not_repeated(view: &dyn View, wish: &Wish, plan: Result<Plan, Refusal>) -> Result<Result<Plan, Refusal>, Fault> {
+    let mut plan = match plan {
+        Ok(plan) => plan,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let Some(key) = repeat_key(&target_text(&plan, wish.fund), plan.amount) else { return Ok(Ok(plan)) };
+    let Some(open) = repeats::unknown(view, &plan.merchant, &key)? else { return Ok(Ok(plan)) };
+    let request = open.intent.request_id.to_string();
+    if !wish.although_unknown {
+        let refused = Refused::EarlierUnknown { kind: open.intent.kind.name(), request };
+        return Ok(Err(refuse(refused.to_string(), None)));
+    }
+    plan.checked.push(format!("sent although the outcome of {request} is not known"));
+    Ok(Ok(plan))
+}
+
+fn target_text(plan: &Plan, fund: Option<Fund>) -> String {
     match (&plan.target, plan.kind) {
         (Target::Wpg { parent, .. }, _) => parent.to_string(),
         (Target::Checkout { object: Some(credit), .. }, Kind::RefundReversal) => format!("credit:{credit}"),
         (Target::Checkout { object: Some(payment), .. }, _) => format!("payment:{payment}"),
         // It makes an order of its own, and is told by that.
-        (Target::Checkout { .. }, Kind::Recur) => String::new(),
+        (Target::Checkout { order: Some(source), .. }, Kind::Recur) => format!("{RECUR_OF}{source}"),
         (Target::Checkout { order: Some(order), .. }, _) => format!("order:{order}"),
-        (Target::Checkout { order: None, .. }, _) => String::new(),
+        (Target::Checkout { order: None, .. }, _) => format!("{PAYOUT}{}", fund.map_or("", Fund::name)),
     }
 }
 

@@ -190,6 +190,15 @@ pub fn zone(name: &str) -> TimeZone {
 
 // ---- life ----
 
+/// A payout that nobody can be asked about, and that its answer, its sender or a person says did not happen.
+fn is_payout_over(payment: &Payment) -> bool {
+    use crate::core::operation::{Outcome, PAYOUT};
+    payment.operations.iter().any(|o| {
+        o.intent.target.starts_with(PAYOUT)
+            && matches!(o.outcome, Outcome::Refused { .. } | Outcome::NotSent { .. } | Outcome::NotSeen { .. })
+    })
+}
+
 /// Moves the payment along its lifecycle; returns what must be told about the move.
 fn live(turn: Turn, account: &Account, payment: &mut Payment, standing: &Standing, news: &News) -> Vec<Misfit> {
     let mut events = event_of(news);
@@ -200,6 +209,7 @@ fn live(turn: Turn, account: &Account, payment: &mut Payment, standing: &Standin
     }
     let agreed = payment.watch.agreed.len();
     let said = match standing.news {
+        lifecycle::News::Undecided if is_payout_over(payment) => lifecycle::News::Fail,
         lifecycle::News::Undecided if *news == News::TimeOver && !can_ask => lifecycle::News::HandOver,
         lifecycle::News::Undecided if standing.is_dead && agreed >= 3 => lifecycle::News::AgreeThrice,
         lifecycle::News::Undecided if standing.is_dead && agreed == 2 => lifecycle::News::AgreeTwice,

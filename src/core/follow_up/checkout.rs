@@ -3,13 +3,13 @@
 //! They go by what getOrderDetails said last: the states of the order's payments and credits. `operationsAllowed` is
 //! not used: it changes without an object changing, and what we keep of it may be old. The gateway checks it itself.
 
-use super::{Chain, Refused, basket, before, none_unknown, positive, stated, sum, within};
+use super::{Chain, Refused, basket, before, left, none_unknown, positive, same, stated, sum, within};
 use crate::core::known::Known;
 use crate::core::meaning::Meaning;
-use crate::core::operation::{Fund, Kind, OPERATIONS_MAX, Operation, Outcome, Plan, Target, Wish};
+use crate::core::operation::{Fund, Kind, OPERATIONS_MAX, Operation, Plan, Target, Wish};
 use crate::words::id::{GatewayOrderNumber, MerchantName};
 use crate::words::money::{Amount, Currency};
-use crate::words::time::days;
+use crate::words::time::{Timestamp, days};
 
 /// Methods whose money goes back by transferFund only (fact sheet checkout b.2), under all their names.
 const BY_TRANSFER: [&str; 7] = ["IDL", "IDEAL", "SEPA-DD", "SOFORTUEBERWEISUNG", "SOFORT", "SOFORTBANKING", "SUE"];
@@ -18,9 +18,10 @@ const BY_TRANSFER: [&str; 7] = ["IDL", "IDEAL", "SEPA-DD", "SOFORTUEBERWEISUNG",
 struct Order<'a> {
     number: GatewayOrderNumber,
     payments: Vec<&'a Known>,
+    /// Those the gateway lists, and those booked from the reply to a transfer, which name no order.
     credits: Vec<&'a Known>,
     currency: Currency,
-    /// The order's own amount.
+    /// The order's own amount, or where no answer states it, what was submitted.
     whole: Option<Amount>,
 }
 
@@ -73,16 +74,15 @@ pub(super) fn plan(chain: &Chain<'_>, wish: &Wish) -> Result<Plan, Refused> {
     }
     let order = order(chain)?;
     // What was executed is in the sums only once the order was looked at again.
-    let is_unseen = |o: &&Operation| {
-        matches!(o.outcome, Outcome::Executed { .. }) && chain.root.watch.looked_at.is_none_or(|at| at < o.since)
-    };
+    let seen = chain.root.watch.looked_at.unwrap_or(Timestamp::MIN);
+    let is_unseen = |o: &&Operation| o.is_executed_after(seen);
     if let Some(operation) = chain.root.operations.iter().find(is_unseen) {
         return Err(Refused::BooksAreOld(operation.intent.request_id.to_string()));
     }
     let mut checked = vec![none_unknown(chain, wish, kind)?];
     let asked = stated(wish, order.currency)?;
     let (wire, amount, object) = match kind {
-        Kind::Deposit | Kind::Capture => ("deposit", Some(deposit(&order, asked, &mut checked)?), None),
+        Kind::Deposit | Kind::Capture => ("deposit", Some(deposit(chain, &order, asked, &mut checked)?), None),
         Kind::ApproveReversal | Kind::Void => {
             approve_reversal(&order, asked, &mut checked)?;
             ("approveReversal", None, None)
@@ -93,14 +93,17 @@ pub(super) fn plan(chain: &Chain<'_>, wish: &Wish) -> Result<Plan, Refused> {
             ("depositReversal", None, Some(object))
         }
         Kind::RefundReversal => {
-            let object = reversible(&order, &order.credits, wish, "credit", "credit_refunded", &mut checked)?;
+            // Of a credit that the gateway does not list, no look could tell whether it was reversed.
+            let is_listed = |k: &&Known| k.transaction.parent_transaction_id.is_some();
+            let listed: Vec<&Known> = order.credits.iter().copied().filter(is_listed).collect();
+            let object = reversible(&order, &listed, wish, "credit", "credit_refunded", &mut checked)?;
             ("refundReversal", None, Some(object))
         }
         Kind::Refund => {
             if let Some(method) = method(chain, &order).filter(|m| BY_TRANSFER.contains(&m.as_str())) {
                 return Err(Refused::RefundedByTransfer(method));
             }
-            ("refund", Some(refund(&order, asked, &mut checked)?), None)
+            ("refund", Some(refund(chain, &order, asked, &mut checked)?), None)
         }
         Kind::Credit => ("refund", Some(credit(chain, &order, wish, asked, &mut checked)?), None),
         Kind::Transfer => ("transferFund", Some(transfer(chain, &order, asked, &mut checked)?), None),
@@ -157,10 +160,13 @@ fn order<'a>(chain: &Chain<'a>) -> Result<Order<'a>, Refused> {
     let known = &chain.root.known;
     let own = known.iter().find(|k| kind(k, "order") && k.id.as_str() == id);
     let payments: Vec<&Known> = known.iter().filter(of_order).filter(|k| kind(k, "payment")).collect();
-    let credits: Vec<&Known> = known.iter().filter(of_order).filter(|k| kind(k, "credit")).collect();
+    let is_credited = |k: &&Known| k.transaction.parent_transaction_id.as_deref().is_none_or(|parent| parent == id);
+    let credits: Vec<&Known> = known.iter().filter(|k| kind(k, "credit")).filter(is_credited).collect();
     let amounts = || own.into_iter().chain(payments.iter().copied()).filter_map(Known::amount);
     let currency = amounts().next().map(Amount::currency).ok_or(Refused::NotSeenYet)?;
-    Ok(Order { number, payments, credits, currency, whole: own.and_then(Known::amount) })
+    let submitted = || chain.root.amount().filter(|amount| amount.currency() == currency);
+    let whole = own.and_then(Known::amount).or_else(submitted);
+    Ok(Order { number, payments, credits, currency, whole })
 }
 
 /// The method in capitals, as confirmations and answers name it.
@@ -172,14 +178,29 @@ fn method(chain: &Chain<'_>, order: &Order<'_>) -> Option<String> {
     names.iter().find(telling).or(names.first()).cloned()
 }
 
-fn deposit(order: &Order<'_>, asked: Option<Amount>, checked: &mut Vec<String>) -> Result<Amount, Refused> {
-    let limit = order.approved();
-    if limit.is_zero() {
+/// Σ of the operations that move the same money and may have taken effect: they count as done.
+fn unknown(chain: &Chain<'_>, kind: Kind, currency: Currency) -> Amount {
+    let open = chain.root.operations.iter().filter(|o| o.outcome.is_unknown() && same(o.intent.kind, kind));
+    sum(currency, open.filter_map(|o| o.intent.amount))
+}
+
+fn deposit(
+    chain: &Chain<'_>,
+    order: &Order<'_>,
+    asked: Option<Amount>,
+    checked: &mut Vec<String>,
+) -> Result<Amount, Refused> {
+    let held = order.approved();
+    if held.is_zero() {
         return Err(Refused::NothingApproved(order.text()));
     }
-    let before = Amount::zero(order.currency);
+    // Never more than the order is worth, whatever of it is still shown as held.
+    let taken = sum(order.currency, [order.deposited(), order.closed()].into_iter());
+    let room = order.whole.map_or(held, |whole| left(whole, taken));
+    let limit = if room.value() < held.value() { room } else { held };
+    let before = unknown(chain, Kind::Deposit, order.currency);
     let amount = within(asked, before, limit, |asked| Refused::MoreThanAuthorised { asked, before, limit })?;
-    checked.push(format!("{amount} is within the {limit} held"));
+    checked.push(format!("{amount} is within the {limit} held and not taken yet"));
     Ok(amount)
 }
 
@@ -244,14 +265,19 @@ fn reversible(
     Ok(object.id.as_str().split_once(':').map_or("", |(_, number)| number).to_owned())
 }
 
-fn refund(order: &Order<'_>, asked: Option<Amount>, checked: &mut Vec<String>) -> Result<Amount, Refused> {
+fn refund(
+    chain: &Chain<'_>,
+    order: &Order<'_>,
+    asked: Option<Amount>,
+    checked: &mut Vec<String>,
+) -> Result<Amount, Refused> {
     let limit = order.closed();
     if limit.is_zero() {
         let open = order.deposited();
         let nothing = || Refused::NothingDeposited(order.text());
         return Err(if open.is_zero() { nothing() } else { Refused::DayEndOpen(open) });
     }
-    let before = order.credited();
+    let before = sum(order.currency, [order.credited(), unknown(chain, Kind::Refund, order.currency)].into_iter());
     let amount = within(asked, before, limit, |asked| Refused::MoreThanTaken { asked, before, limit })?;
     checked.push(format!("{amount} and {before} refunded before are within the {limit} deposited and closed"));
     Ok(amount)
@@ -279,7 +305,7 @@ fn credit(
         return Err(Refused::OneLine(wish.basket.len()));
     }
     checked.push(format!("the full {whole} is deposited and closed"));
-    refund(order, Some(asked), checked)
+    refund(chain, order, Some(asked), checked)
 }
 
 fn transfer(
@@ -296,7 +322,7 @@ fn transfer(
     if limit.is_zero() {
         return Err(Refused::NothingDeposited(order.text()));
     }
-    let before = order.credited();
+    let before = sum(order.currency, [order.credited(), unknown(chain, Kind::Refund, order.currency)].into_iter());
     let amount = within(asked, before, limit, |asked| Refused::MoreThanTaken { asked, before, limit })?;
     checked.push(format!("{amount} and {before} paid back before are within the {limit} deposited"));
     Ok(amount)

@@ -148,6 +148,25 @@ fn a_cross_refund_changes_method_and_path_and_keeps_its_parent() {
 }
 
 #[test]
+fn further_holds_are_one_sum_with_their_authorization() {
+    let further = ("s", "authorization-supplementary", "success", "50", "a");
+    let named = |facts: &[Row], id: &str, amount: &str| {
+        let root = with(payment(1, "creditcard"), Dialect::Wpg, facts);
+        said(asked(&root, &[], &Wish { transaction: TransactionId::new(id).ok(), ..wish(Kind::Capture, amount) }))
+    };
+    for id in ["a", "s"] {
+        assert_eq!(named(&[HOLD, further], id, "150"), "capture-authorization 150.00", "{id}");
+        assert_eq!(named(&[HOLD, further], id, "150.01"), "MoreThanAuthorised", "{id}");
+        let taken = ("c", "capture-authorization", "success", "150", "a");
+        assert_eq!(named(&[HOLD, further, taken], id, "1"), "MoreThanAuthorised", "{id}");
+        let taken = ("c", "capture-authorization", "success", "50", "s");
+        assert_eq!(named(&[HOLD, further, taken], id, ""), "capture-authorization 100.00", "{id}");
+    }
+    let released = ("v", "void-auth-supplementary", "success", "50", "s");
+    assert_eq!(named(&[HOLD, further, released], "a", ""), "capture-authorization 100.00");
+}
+
+#[test]
 fn currencies_do_not_mix() {
     let root = with(payment(1, "creditcard"), Dialect::Wpg, &[HOLD]);
     let dollars = Wish { currency: Currency::parse("USD"), ..wish(Kind::Capture, "1") };
@@ -168,18 +187,17 @@ fn over_capture_is_what_the_contract_says_and_never_by_default() {
     assert_eq!(with_percent(40, ""), "capture-authorization 100.00");
 }
 
-#[test]
-fn what_is_under_way_counts_as_done() {
-    let root = with(payment(1, "creditcard"), Dialect::Wpg, &[HOLD]);
-    let mut capture = payment(2, "creditcard");
-    capture.submission = Some(Submission {
-        merchant: capture.merchant.clone(),
-        request_id: capture.request_id.clone(),
+/// A follow-up that was submitted: its type, amount and parent.
+fn follow_up(number: u64, method: &str, kind: &str, amount: &str, parent: &str) -> Payment {
+    let mut payment = payment(number, method);
+    payment.submission = Some(Submission {
+        merchant: payment.merchant.clone(),
+        request_id: payment.request_id.clone(),
         order_number: None,
-        transaction_type: Some("capture-authorization".into()),
-        amount: eur("60"),
+        transaction_type: Some(kind.into()),
+        amount: eur(amount),
         payment_method: None,
-        parent_transaction_id: TransactionId::new("a").ok(),
+        parent_transaction_id: TransactionId::new(parent).ok(),
         gateway_order_number: None,
         submitted_at: None,
         periodic: None,
@@ -188,6 +206,62 @@ fn what_is_under_way_counts_as_done() {
         resolver_category: None,
         captures_due: None,
     });
+    payment
+}
+
+#[test]
+fn a_refund_by_steps_counts_once_from_request_to_end() {
+    const REQUEST: Row = ("A", "refund-request", "success", "100", "d");
+    const WAITS: Row = ("A", "pending-credit", "success", "100", "d");
+    // What it is about, method, type submitted, its facts, what a second full refund comes to.
+    type Steps<'a> = (&'a str, &'a str, &'a str, &'a [Row], &'a str);
+    #[rustfmt::skip]
+    let table: &[Steps<'_>] = &[
+        ("nothing known yet", "p24", "refund-request", &[], "MoreThanTaken"),
+        ("asked for", "p24", "refund-request", &[REQUEST], "MoreThanTaken"),
+        ("asked for and done", "p24", "refund-request", &[REQUEST, ("B", "refund-debit", "success", "100", "A")], "MoreThanTaken"),
+        ("asked for in part and done", "p24", "refund-request", &[("A", "refund-request", "success", "40", "d"), ("B", "refund-debit", "success", "40", "A")], "refund-request 60.00"),
+        ("waits for its batch", "sofortbanking", "credit", &[WAITS], "MoreThanTaken"),
+        ("went with its batch", "sofortbanking", "credit", &[WAITS, ("B", "credit", "success", "100", "A")], "MoreThanTaken"),
+        ("went, naming no parent", "sofortbanking", "credit", &[("B", "credit", "success", "100", "")], "MoreThanTaken"),
+    ];
+    for (what, method, kind, facts, expected) in table {
+        let root = with(payment(1, method), Dialect::Wpg, &[DEBIT]);
+        let value = facts.first().map_or("100", |row| row.3);
+        let mut own = with(follow_up(2, method, kind, value, "d"), Dialect::Wpg, facts);
+        crate::core::known::supersede(&mut own.known, Some(method));
+        own.state = if facts.len() > 1 { State::Refunded } else { State::Open };
+        let again = if *expected == "MoreThanTaken" { "100" } else { "60" };
+        assert_eq!(said(asked(&root, &[own.clone()], &wish(Kind::Refund, again))), *expected, "{what}");
+        // Learnt by the root's own answers, it counts as well.
+        if facts.len() > 1 {
+            let mut root = with(root, Dialect::Wpg, facts);
+            crate::core::known::supersede(&mut root.known, Some(method));
+            assert_eq!(said(asked(&root, &[], &wish(Kind::Refund, again))), *expected, "{what}, of the root");
+        }
+    }
+    let root = with(payment(1, "p24"), Dialect::Wpg, &[DEBIT]);
+    let mut failed = follow_up(2, "p24", "refund-request", "100", "d");
+    failed.state = State::Failed;
+    assert_eq!(said(asked(&root, &[failed], &wish(Kind::Refund, ""))), "refund-request 100.00");
+}
+
+#[test]
+fn a_void_that_may_have_taken_effect_is_not_paid_again_by_a_refund() {
+    let root = with(payment(1, "creditcard"), Dialect::Wpg, &[BOUGHT]);
+    let mut void = follow_up(2, "creditcard", "void-purchase", "100", "p");
+    for outcome in [Outcome::Unknown { why: "no answer".into() }, Outcome::Executed { how: "success".into() }] {
+        void.operations = vec![Operation { outcome, ..operation(Kind::Void, Vec::new(), "p") }];
+        assert_eq!(said(asked(&root, &[void.clone()], &wish(Kind::Refund, "1"))), "MoreThanTaken");
+    }
+    void.operations[0].outcome = Outcome::Refused { why: "too late".into() };
+    assert_eq!(said(asked(&root, &[void], &wish(Kind::Refund, "1"))), "refund-purchase 1.00");
+}
+
+#[test]
+fn what_is_under_way_counts_as_done() {
+    let root = with(payment(1, "creditcard"), Dialect::Wpg, &[HOLD]);
+    let mut capture = follow_up(2, "creditcard", "capture-authorization", "60", "a");
     let follow_ups = [capture.clone()];
     assert_eq!(said(asked(&root, &follow_ups, &wish(Kind::Capture, "40.01"))), "MoreThanAuthorised");
     assert_eq!(said(asked(&root, &follow_ups, &wish(Kind::Capture, ""))), "capture-authorization 40.00");
@@ -211,6 +285,7 @@ fn operation(kind: Kind, before: Vec<crate::core::operation::Seen>, target: &str
         at: now(),
         since: now(),
         outcome: Outcome::Unknown { why: "no answer".into() },
+        told_at: None,
         unseen: Vec::new(),
         is_told: false,
     }
@@ -314,6 +389,8 @@ fn what_may_be_done_at_the_checkout() {
     let table: &[Case<'_>] = &[
         ("all of a hold", "CCARD", &[ORDER, HELD], Deposit, "", "deposit 100.00"),
         ("capture is deposit", "CCARD", &[ORDER, HELD], Capture, "12.5", "deposit 12.50"),
+        ("never more than the order", "CCARD", &[ORDER, HELD, ("payment:8", "payment", "payment_deposited", "30", "order:7")], Deposit, "70.01", "MoreThanAuthorised"),
+        ("the rest of the order", "CCARD", &[ORDER, HELD, ("payment:8", "payment", "payment_closed", "30", "order:7")], Deposit, "", "deposit 70.00"),
         ("more than is held", "CCARD", &[ORDER, HELD], Deposit, "100.01", "MoreThanAuthorised"),
         ("nothing held", "CCARD", &[ORDER, DEPOSITED], Deposit, "1", "NothingApproved"),
         ("books not seen", "CCARD", &[], Deposit, "1", "NotSeenYet"),
@@ -384,6 +461,38 @@ fn a_transfer_pays_back_what_no_refund_can() {
     assert_eq!(payout(&sepa), "transferFund 5.00");
     assert_eq!(payout(&Wish { currency: None, ..sepa.clone() }), "Missing");
     assert_eq!(payout(&Wish { fund: Some(Fund::ExistingOrder), ..sepa }), "Missing");
+}
+
+#[test]
+fn a_transfer_booked_from_its_reply_is_not_paid_twice() {
+    let back = |root: &Payment, kind, amount: &str| {
+        said(asked(root, &[], &Wish { fund: Some(Fund::ExistingOrder), ..wish(kind, amount) }))
+    };
+    // The order was looked at since, and its answer lists no credit for the transfer.
+    let booked = ("credit:op-9", "credit", "credit_refunded", "60", "");
+    let root = order("SOFORTUEBERWEISUNG", &[ORDER, DEPOSITED, booked]);
+    assert_eq!(back(&root, Kind::Transfer, "40.01"), "MoreThanTaken");
+    assert_eq!(back(&root, Kind::Transfer, ""), "transferFund 40.00");
+    assert_eq!(back(&root, Kind::RefundReversal, ""), "NotReversible", "no look could tell what came of it");
+    let of_another = ("credit:8", "credit", "credit_refunded", "60", "order:8");
+    let root = order("SOFORTUEBERWEISUNG", &[ORDER, DEPOSITED, of_another]);
+    assert_eq!(back(&root, Kind::Transfer, ""), "transferFund 100.00");
+}
+
+#[test]
+fn what_is_unknown_at_the_checkout_counts_as_done_even_where_it_is_overridden() {
+    let with_unknown = |facts: &[Row], method: &str, kind, amount: &str| {
+        let mut root = order(method, facts);
+        root.operations.push(operation(kind, Vec::new(), "order:7"));
+        let fund = (kind == Kind::Transfer).then_some(Fund::ExistingOrder);
+        said(asked(&root, &[], &Wish { although_unknown: true, fund, ..wish(kind, amount) }))
+    };
+    assert_eq!(with_unknown(&[ORDER, HELD], "CCARD", Kind::Deposit, "90.01"), "MoreThanAuthorised");
+    assert_eq!(with_unknown(&[ORDER, HELD], "CCARD", Kind::Deposit, ""), "deposit 90.00");
+    assert_eq!(with_unknown(&[ORDER, CLOSED], "CCARD", Kind::Refund, "90.01"), "MoreThanTaken");
+    assert_eq!(with_unknown(&[ORDER, CLOSED], "CCARD", Kind::Refund, ""), "refund 90.00");
+    assert_eq!(with_unknown(&[ORDER, DEPOSITED], "SOFORT", Kind::Transfer, "90.01"), "MoreThanTaken");
+    assert_eq!(with_unknown(&[ORDER, DEPOSITED], "SOFORT", Kind::Transfer, ""), "transferFund 90.00");
 }
 
 #[test]

@@ -210,29 +210,74 @@ fn voided_by<'a>(chain: &Chain<'a>, parent: &'a Known) -> Option<&'a Known> {
     children(chain, parent).find(|k| is_void(k) && is_whole(k))
 }
 
-/// Σ of the standing children of one kind, without those that were voided, and of what is not decided yet.
-fn done(chain: &Chain<'_>, parent: &Known, currency: Currency, counts: impl Fn(Kind) -> bool) -> Amount {
-    let is_money = |k: &&Known| k.meaning.is_money() || k.meaning == Meaning::Pending;
-    let decided = children(chain, parent)
-        .filter(|k| kind_of(kind_name(k)).is_some_and(&counts) && voided_by(chain, k).is_none())
-        .filter(is_money)
-        .filter_map(Known::amount);
-    let open = chain.follow_ups.iter().filter(|f| is_undecided(f)).filter_map(|f| f.submission.as_ref()).filter(|s| {
-        s.parent_transaction_id.as_ref() == Some(&parent.id)
-            && s.transaction_type.as_deref().and_then(kind_of).is_some_and(&counts)
-    });
-    sum(currency, decided.chain(open.map(|s| s.amount)))
+/// Transactions between a parent and what came of it at last: a refund that was taken as a request, a pending credit.
+const STEPS_MAX: usize = 8;
+
+/// Whether a transaction came of another, directly or by steps that move nothing themselves.
+fn descends(chain: &Chain<'_>, known: &Known, from: &Known) -> bool {
+    let parent_of = |k: &Known| k.transaction.parent_transaction_id.clone();
+    let mut next = parent_of(known);
+    for _ in 0..STEPS_MAX {
+        let Some(id) = next else { return false };
+        if id == from.id.as_str() {
+            return true;
+        }
+        let is_step = |k: &&Known| matches!(k.meaning, Meaning::Step | Meaning::Pending) && k.id.as_str() == id;
+        next = all(chain).find(is_step).and_then(parent_of);
+    }
+    false
 }
 
-/// Submitted, and nothing known of it that counts already, or that says that it did not happen.
-fn is_undecided(follow_up: &Payment) -> bool {
+/// Σ of what came of a transaction in one way, without what was voided, and with what is not decided yet.
+fn done(chain: &Chain<'_>, parent: &Known, currency: Currency, counts: impl Fn(Kind) -> bool) -> Amount {
+    let payments = std::iter::once(chain.root).chain(chain.follow_ups);
+    sum(currency, payments.flat_map(|payment| done_by(chain, payment, parent, &counts)))
+}
+
+/// The amounts of one payment that came of `parent`: those of its facts, or where none counts, what it was submitted
+/// for, unless that is known to have come to nothing.
+fn done_by(chain: &Chain<'_>, payment: &Payment, parent: &Known, counts: impl Fn(Kind) -> bool) -> Vec<Amount> {
+    let is_kind = |name: Option<&str>| name.and_then(kind_of).is_some_and(&counts);
+    let submitted = payment
+        .submission
+        .as_ref()
+        .filter(|s| s.parent_transaction_id.as_ref() == Some(&parent.id) && is_kind(s.transaction_type.as_deref()));
+    // Of an own request every fact counts that its parent had no part in giving back, under whatever type it came.
+    let is_of_own = |k: &Known| {
+        submitted.is_some()
+            && !matches!(k.meaning, Meaning::Return | Meaning::Chargeback)
+            && kind_of(kind_name(k)).is_none_or(&counts)
+    };
+    let is_moving = |k: &Known| k.meaning.is_money() || k.meaning == Meaning::Pending;
+    let facts: Vec<&Known> = payment
+        .known
+        .iter()
+        .filter(|k| k.stands() && is_moving(k) && k.id != parent.id)
+        .filter(|k| is_of_own(k) || (is_kind(Some(kind_name(k))) && descends(chain, k, parent)))
+        .collect();
+    if let (true, Some(submission)) = (facts.is_empty(), submitted) {
+        let is_void = |k: &Known| voided_by(chain, k).is_some();
+        // Its end may be known under another request: there it counts.
+        let is_ended = |k: &Known| children(chain, k).any(|child| child.meaning.is_money());
+        let is_nothing = is_over(payment) || payment.known.iter().any(|k| is_void(k) || is_ended(k));
+        return if is_nothing { Vec::new() } else { vec![submission.amount] };
+    }
+    facts.into_iter().filter(|k| voided_by(chain, k).is_none()).filter_map(Known::amount).collect()
+}
+
+/// Submitted, and known not to have happened.
+fn is_over(follow_up: &Payment) -> bool {
     use crate::core::lifecycle::State;
     let is_over = |o: &Operation| {
         matches!(o.outcome, Outcome::NotSent { .. } | Outcome::Refused { .. } | Outcome::NotSeen { .. })
     };
-    !follow_up.operations.iter().any(is_over)
-        && matches!(follow_up.state, State::Open | State::UnfinishedProvisional | State::HandedOver)
-        && !follow_up.known.iter().any(|k| k.stands() && (k.meaning.is_money() || k.meaning == Meaning::Pending))
+    follow_up.operations.iter().any(is_over)
+        || matches!(follow_up.state, State::Failed | State::Cancelled | State::Unfinished)
+}
+
+/// A void that may have taken effect gave the money back like a refund.
+fn gives_back(kind: Kind) -> bool {
+    matches!(kind, Kind::Refund | Kind::Credit | Kind::Void)
 }
 
 fn is_live(chain: &Chain<'_>, found: &Found<'_>) -> bool {
@@ -242,13 +287,22 @@ fn is_live(chain: &Chain<'_>, found: &Found<'_>) -> bool {
     }
     let spent = match found.edge.kind {
         Kind::Capture => done(chain, found.parent, whole.currency(), |k| k == Kind::Capture),
-        Kind::Refund => done(chain, found.parent, whole.currency(), |k| matches!(k, Kind::Refund | Kind::Credit)),
+        Kind::Refund => done(chain, found.parent, whole.currency(), gives_back),
         _ => return true,
     };
     !left(whole, spent).is_zero()
 }
 
 // ---- amounts ----
+
+/// An authorization and its supplementary holds, whichever of them is named: they are captured as one sum.
+fn holds<'a>(chain: &Chain<'a>, named: &'a Known) -> Vec<&'a Known> {
+    const FURTHER: &str = "authorization-supplementary";
+    let of = named.transaction.parent_transaction_id.as_deref().filter(|_| kind_name(named) == FURTHER);
+    let first = all(chain).find(|k| Some(k.id.as_str()) == of && k.stands()).unwrap_or(named);
+    let further = children(chain, first).filter(|k| k.meaning == Meaning::Reserved && kind_name(k) == FURTHER);
+    std::iter::once(first).chain(further).collect()
+}
 
 /// Cards may be captured above the authorised sum where the contract says so; further holds add to it.
 fn capture(
@@ -259,13 +313,10 @@ fn capture(
     checked: &mut Vec<String>,
 ) -> Result<Amount, Refused> {
     let currency = whole.currency();
-    let further = children(chain, found.parent)
-        .filter(|k| k.meaning == Meaning::Reserved && kind_name(k) == "authorization-supplementary")
-        .filter_map(Known::amount);
-    let held = sum(currency, std::iter::once(whole).chain(further));
-    let released = done(chain, found.parent, currency, |k| k == Kind::Void);
-    let held = left(held, released);
-    let before = done(chain, found.parent, currency, |k| k == Kind::Capture);
+    let pool = holds(chain, found.parent);
+    let each = |counts: Kind| sum(currency, pool.iter().map(|hold| done(chain, hold, currency, |kind| kind == counts)));
+    let held = left(sum(currency, pool.iter().filter_map(|hold| hold.amount())), each(Kind::Void));
+    let before = each(Kind::Capture);
     let over =
         if found.family == Some(Family::Card) || found.family.is_none() { chain.over_capture_percent } else { 0 };
     let limit = with_percent(held, over);
@@ -328,7 +379,7 @@ fn refund(
         }
     }
     let currency = whole.currency();
-    let given = done(chain, found.parent, currency, |k| matches!(k, Kind::Refund | Kind::Credit));
+    let given = done(chain, found.parent, currency, gives_back);
     let taken = children(chain, found.parent)
         .filter(|k| matches!(k.meaning, Meaning::Return | Meaning::Chargeback))
         .filter_map(Known::amount);

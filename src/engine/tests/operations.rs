@@ -202,6 +202,73 @@ fn a_lost_deposit_is_told_from_the_order_as_it_was_before() {
 }
 
 #[test]
+fn books_read_before_an_operation_was_concluded_do_not_count_as_seen_since() {
+    let mut world = approved();
+    let operation = world.operate(wish(Kind::Deposit, "c-1", "20"), "op-1").expect("journaled");
+    let look = world.look_at("c-1");
+    world.tell(operation, Told::Answered { http_status: 200, body: "status=0&paymentNumber=7000002".into() });
+    assert_eq!(world.outcome("hmac", "c-1"), "executed");
+    let old = details("7000001", "ORDERED", &[("7000001", "payment_approved", "50")]);
+    world.answer(&look, Outcome::Found, old);
+    let why = world.operate(wish(Kind::Deposit, "c-1", ""), "op-2").expect_err("the books are old");
+    assert!(why.contains("were not seen since"), "{why}");
+    let look = world.look_at("c-1");
+    let new = [("7000001", "payment_approved", "50"), ("7000002", "payment_deposited", "20")];
+    world.answer(&look, Outcome::Found, details("7000001", "ORDERED", &new));
+    assert!(world.operate(wish(Kind::Deposit, "c-1", "30.01"), "op-2").is_err());
+    assert!(world.operate(wish(Kind::Deposit, "c-1", "30"), "op-2").is_ok());
+    world.prove();
+}
+
+#[test]
+fn an_operation_on_an_order_is_found_by_its_request_id_which_is_used_once() {
+    let mut world = approved();
+    let operation = world.operate(wish(Kind::Deposit, "c-1", "10"), "op-1").expect("journaled");
+    world.tell(operation, Told::NotSent { why: "connection refused".into() });
+    let again = world.operate(wish(Kind::Deposit, "c-1", "10"), "op-1").expect_err("used");
+    assert!(again.contains("used before"), "{again}");
+    let told = crate::engine::explain::text(&world.engine.explain(&world.store, "op-1", world.now).expect("no fault"));
+    assert!(told.contains("sent as op-1"), "{told}");
+    world.prove();
+}
+
+#[test]
+fn an_order_is_not_charged_again_while_an_earlier_charge_of_it_is_unknown() {
+    let mut world = approved();
+    let charge = || wish(Kind::Recur, "c-1", "5");
+    let first = world.operate(charge(), "op-1").expect("journaled");
+    world.tell(first, Told::NoAnswer { why: "reset".into() });
+    let why = world.operate(charge(), "op-2").expect_err("blocked");
+    assert!(why.contains("the outcome of recur op-1"), "{why}");
+    let second = world.operate(Wish { although_unknown: true, ..charge() }, "op-2").expect("a person insists");
+    let stated = || {
+        let by = Operator { uid: 1000, user: None };
+        Told::Stated { executed: false, why: "no such order".into(), by }
+    };
+    world.tell(first, stated());
+    let why = world.operate(charge(), "op-3").expect_err("the second one is unknown still");
+    assert!(why.contains("the outcome of recur op-2"), "{why}");
+    world.tell(second, stated());
+    assert!(world.operate(charge(), "op-3").is_ok());
+    world.prove();
+}
+
+#[test]
+fn an_id_that_names_several_orders_is_asked_back_even_where_only_one_has_money() {
+    let mut world = held();
+    // The request-id of one payment is the order number of another.
+    let other = Submission { order_number: OrderNumber::new("r-1").ok(), ..submission("signed", "r-2", "20") };
+    world.turn(|e, d, now| e.submit(d, other, now));
+    let why = world.operate(wish(Kind::Capture, "r-1", "1"), "op-1").expect_err("which one?");
+    assert!(why.contains("several payments are meant"), "{why}");
+    // A second try at one order is not another order.
+    let again = Submission { order_number: OrderNumber::new("order-r-1").ok(), ..submission("signed", "r-3", "100") };
+    world.turn(|e, d, now| e.submit(d, again, now));
+    assert!(world.operate(wish(Kind::Capture, "order-r-1", "1"), "op-1").is_ok());
+    world.prove();
+}
+
+#[test]
 fn a_deposit_that_left_no_trace_in_two_looks_did_not_happen() {
     let mut world = approved();
     let operation = world.operate(wish(Kind::Deposit, "c-1", ""), "op-1").expect("journaled");
@@ -238,11 +305,17 @@ fn a_payout_is_booked_from_its_reply_and_an_unknown_one_waits_for_a_person() {
     world.prove();
     let operation = world.operate(payout(), "op-2").expect("journaled");
     world.tell(operation, Told::NoAnswer { why: "reset".into() });
+    let again = world.operate(payout(), "op-3").expect_err("it may have been paid");
+    assert!(again.contains("the outcome of transfer op-2"), "{again}");
+    let other = world.operate(Wish { amount: Some("6".into()), ..payout() }, "op-4").expect("another payout");
+    world.tell(other, Told::NotSent { why: "connection refused".into() });
+    assert_eq!(world.state("hmac", "op-4"), "failed");
     world.pass(days(2));
     world.turn(|e, d, now| e.tick(d, now));
     assert_eq!(world.outcome("hmac", "op-2"), "unknown", "its absence proves nothing");
     let by = Operator { uid: 1000, user: None };
     world.tell(operation, Told::Stated { executed: false, why: "not on the account statement".into(), by });
     assert_eq!(world.outcome("hmac", "op-2"), "not-seen");
+    assert_eq!(world.state("hmac", "op-2"), "failed", "nobody has to look at it any more");
     world.prove();
 }

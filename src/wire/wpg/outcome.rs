@@ -14,6 +14,7 @@ use crate::core::status_code::Class;
 /// | 2xx with `failed`, by codes that decide | refused |
 /// | 2xx with `in-progress`, a silent provider, a request-id used before, anything unreadable | unknown |
 /// | 400, 401, 403, 404, 405, 415 without a payment in them | refused |
+/// | the same with a payment | as with 2xx, but for `success`: unknown |
 /// | 409, 5xx, any other | unknown |
 pub fn outcome(http_status: u16, body: &[u8]) -> Outcome {
     let transaction = match decode(body, None) {
@@ -26,10 +27,11 @@ pub fn outcome(http_status: u16, body: &[u8]) -> Outcome {
     match (http_status, transaction) {
         (200..=299, Some(transaction)) => of_transaction(&transaction),
         (200..=299, None) => unknown(format!("HTTP {http_status} with a body that can't be read")),
-        (400 | 401 | 403 | 404 | 405 | 415, transaction) => {
-            let codes = transaction.map(|t| codes(&t)).unwrap_or_default();
-            Outcome::Refused { why: format!("HTTP {http_status}{codes}") }
-        }
+        (400 | 401 | 403 | 404 | 405 | 415, None) => Outcome::Refused { why: format!("HTTP {http_status}") },
+        (400 | 401 | 403 | 404 | 405 | 415, Some(transaction)) => match of_transaction(&transaction) {
+            Outcome::Executed { how } => unknown(format!("HTTP {http_status}, and yet {how}")),
+            outcome => outcome,
+        },
         (other, _) => unknown(format!("HTTP {other}")),
     }
 }
@@ -90,6 +92,10 @@ mod tests {
             (201, "levitating", "201.0000", "unknown"),
             (401, "failed", "401.1166", "refused"),
             (403, "failed", "403.1166", "refused"),
+            (400, "success", "201.0000", "unknown"),
+            (400, "in-progress", "100.0000", "unknown"),
+            (400, "failed", "400.1018", "unknown"),
+            (400, "failed", "400.1027", "refused"),
             (409, "failed", "409.2015", "unknown"),
             (500, "failed", "400.1027", "unknown"),
             (302, "success", "201.0000", "unknown"),
