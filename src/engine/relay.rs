@@ -358,12 +358,12 @@ impl Engine {
     /// What time brings: messages that are given up for their age, alerts that begin and end, counts.
     pub(super) fn tick_relays(&self, draft: &mut Draft, now: Now) -> Result<(), Fault> {
         for (merchant, _) in backlogs(draft)? {
-            self.give_up_old(draft, &merchant, now)?;
+            self.leave_old(draft, &merchant, now)?;
             let backlog = backlog(draft, &merchant)?;
-            if backlog.accepted + backlog.lost > 0 {
-                let (accepted, lost) = (backlog.accepted, backlog.lost);
-                self.record(draft, Event::RelayedOthers { merchant: merchant.clone(), accepted, lost }, now)?;
-                put_backlog(draft, &merchant, Backlog { accepted: 0, lost: 0, ..backlog })?;
+            let Backlog { accepted, lost, refused, .. } = backlog;
+            if accepted + lost + refused > 0 {
+                self.record(draft, Event::RelayedOthers { merchant: merchant.clone(), accepted, lost, refused }, now)?;
+                put_backlog(draft, &merchant, Backlog { accepted: 0, lost: 0, refused: 0, ..backlog })?;
             }
             let trouble = self.relay_trouble(draft, &merchant, now)?;
             let is_told = books::firing(draft, &trouble_key(&merchant))?.is_some();
@@ -380,33 +380,61 @@ impl Engine {
     /// Why a person must look after an account's relay; `None`: nobody must.
     fn relay_trouble(&self, draft: &Draft, merchant: &MerchantName, now: Now) -> Result<Option<String>, Fault> {
         let prefix = books::text_key(merchant, "");
-        let Some((key, row)) = draft.range(Table::Relay, &prefix, &prefix_end(&prefix), 1)?.pop() else {
+        let rows = draft.range(Table::Relay, &prefix, &prefix_end(&prefix), TICK_MAX_ROWS)?;
+        if rows.is_empty() {
             return Ok(None);
-        };
-        let (oldest, _): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
+        }
         let Some(rule) = self.policy.relays.get(merchant) else {
             let what = format!("there is no [merchants.{merchant}.relay] any more: put it back, or give them up");
             return Ok(Some(what));
         };
-        if now.steady < later(oldest.kept.steady, rule.alert_after) {
-            return Ok(None);
-        }
-        let said = oldest.last.map_or_else(|| "it was not tried yet".into(), |last| last.text());
-        let since = Timestamp::from_second(oldest.kept.wall.as_second()).unwrap_or(oldest.kept.wall);
-        Ok(Some(format!("the oldest was kept at {since}, the last attempt came to: {said}")))
-    }
-
-    fn give_up_old(&self, draft: &mut Draft, merchant: &MerchantName, now: Now) -> Result<(), Fault> {
-        let Some(after) = self.policy.relays.get(merchant).and_then(|rule| rule.give_up_after) else { return Ok(()) };
-        let prefix = books::text_key(merchant, "");
-        for (key, row) in draft.range(Table::Relay, &prefix, &prefix_end(&prefix), TICK_MAX_ROWS)? {
-            let (waiting, _): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
-            if now.steady < later(waiting.kept.steady, after) {
+        for (key, row) in &rows {
+            let (waiting, _): (Waiting, _) = unpack(Table::Relay, key, row)?;
+            if now.steady < later(waiting.kept.steady, rule.alert_after) {
                 break;
             }
-            self.give_up(draft, merchant, number_in(Table::Relay, &key)?, &row, NotRelayed::TooOld, now)?;
+            if !waiting.concerns_a_person() {
+                continue;
+            }
+            let said = waiting.last.map_or_else(|| "it was not tried yet".into(), |last| last.text());
+            let since = Timestamp::from_second(waiting.kept.wall.as_second()).unwrap_or(waiting.kept.wall);
+            return Ok(Some(format!("the oldest was kept at {since}, the last attempt came to: {said}")));
+        }
+        Ok(None)
+    }
+
+    /// Old messages that end here: given up where configured; of strangers, what the shop refused to the last.
+    fn leave_old(&self, draft: &mut Draft, merchant: &MerchantName, now: Now) -> Result<(), Fault> {
+        let Some(rule) = self.policy.relays.get(merchant) else { return Ok(()) };
+        let prefix = books::text_key(merchant, "");
+        for (key, row) in draft.range(Table::Relay, &prefix, &prefix_end(&prefix), TICK_MAX_ROWS)? {
+            let (waiting, body): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
+            let number = number_in(Table::Relay, &key)?;
+            let is_older_than = |age| now.steady >= later(waiting.kept.steady, age);
+            if rule.give_up_after.is_some_and(is_older_than) {
+                self.give_up(draft, merchant, number, &row, NotRelayed::TooOld, now)?;
+            } else if !is_older_than(rule.alert_after) {
+                break;
+            } else if waiting.is_refused_stranger() {
+                self.leave_refused(draft, merchant, number, &waiting, body.len() as u64)?;
+            }
         }
         Ok(())
+    }
+
+    /// The shop does not want it, and no submission stands behind it: a stranger's junk must not wait for ever.
+    fn leave_refused(
+        &self,
+        draft: &mut Draft,
+        merchant: &MerchantName,
+        number: u64,
+        waiting: &Waiting,
+        bytes: u64,
+    ) -> Result<(), Fault> {
+        self.leave(draft, merchant, number, waiting, bytes)?;
+        let mut backlog = backlog(draft, merchant)?;
+        backlog.refused += 1;
+        put_backlog(draft, merchant, backlog)
     }
 }
 

@@ -27,6 +27,19 @@ pub(super) struct Waiting {
     pub last: Option<Attempt>,
 }
 
+impl Waiting {
+    /// No submission stands behind it, and the shop refused it for what it is.
+    pub fn is_refused_stranger(&self) -> bool {
+        self.payment.is_none() && self.last.as_ref().is_some_and(Attempt::is_about_the_message)
+    }
+
+    /// Whether a person is told where it waits for long: it is about a payment, or shows that the shop is not there.
+    /// Without either it is a stranger's, and he must not be able to wake anybody.
+    pub fn concerns_a_person(&self) -> bool {
+        self.payment.is_some() || self.last.as_ref().is_some_and(|last| !last.is_about_the_message())
+    }
+}
+
 /// What waits for one account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Backlog {
@@ -35,6 +48,9 @@ pub(super) struct Backlog {
     /// Of requests nobody submitted, since the last journal record about them.
     pub accepted: u64,
     pub lost: u64,
+    /// Refused by the shop until they were old.
+    #[serde(default)]
+    pub refused: u64,
 }
 
 /// What goes first.

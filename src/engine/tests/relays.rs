@@ -208,6 +208,43 @@ fn what_nobody_can_read_and_what_nobody_submitted_is_passed_on_and_only_counted(
 }
 
 #[test]
+fn what_the_shop_refuses_of_a_stranger_leaves_after_a_day_and_wakes_nobody() {
+    let mut world = World::relaying(RelayPolicy::default());
+    world.hear("nvp", "<junk/>");
+    world.shop_says("nvp", &Attempt::Refused { http_status: 400 });
+    world.pass(hours(23));
+    world.tick();
+    assert_eq!(world.waiting()[0]["waiting"], 1);
+    let before = crate::store::journal_len(&world.store).expect("a length");
+    world.pass(hours(1));
+    world.tick();
+    assert_eq!((world.waiting(), world.told_of("relay").len()), (serde_json::json!([]), 0));
+    let page = world.engine.journal(&world.store, before, 10).expect("no fault");
+    let counted: Vec<&Value> = page.items.iter().filter(|r| r["event"] == "relayed-others").collect();
+    assert_eq!((counted.len(), &counted[0]["refused"], &counted[0]["lost"]), (1, &1.into(), &0.into()));
+    world.prove();
+}
+
+#[test]
+fn a_day_old_message_is_an_alert_where_it_is_known_or_nobody_is_there() {
+    let absent = Attempt::Unreachable { why: "connection refused".into() };
+    for (is_known, attempt, is_told) in [(true, refused(), 1), (false, refused(), 0), (false, absent, 1)] {
+        let mut world = World::relaying(RelayPolicy::default());
+        if is_known {
+            world.submit("signed", "r1", "12.50");
+            world.hear("signed", &message("t1", "r1"));
+        } else {
+            world.hear("signed", "<junk/>");
+        }
+        world.shop_says("signed", &attempt);
+        world.pass(hours(24));
+        world.tick();
+        assert_eq!(world.told_of("relay").len(), is_told, "known {is_known}, {attempt:?}");
+        world.prove();
+    }
+}
+
+#[test]
 fn a_full_backlog_keeps_the_oldest_and_says_so() {
     let mut world = World::relaying(RelayPolicy { backlog_max_messages: 4, ..RelayPolicy::default() });
     let stranger =
