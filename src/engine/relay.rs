@@ -5,11 +5,13 @@
 //! became of messages that are evidence of a payment is journaled; of others only their number is, because a
 //! stranger can send as many as he likes.
 
+use std::collections::HashSet;
+
 use crate::core::identity::strip_suffix;
 use crate::core::message::Authenticity;
-use crate::core::record::Event;
+use crate::core::record::{Event, Weight};
 use crate::core::relay::{Attempt, NotRelayed};
-use crate::engine::digest::digest;
+use crate::engine::digest::{digest, gist};
 use crate::engine::packed::{Envelope, pack, unpack};
 use crate::engine::relay_rows::{
     Backlog, Rank, Waiting, at, backlog, backlog_key, backlogs, due_key, due_prefix, id, line_prefix, ms, number_in,
@@ -132,31 +134,44 @@ impl Engine {
         put_backlog(draft, merchant, backlog)
     }
 
-    /// Whether a message about a payment says again what was heard before: the same signed content, or the
-    /// same bytes.
+    /// Whether the shop has, or will be given, what a message about a payment says: the same bytes, or the same
+    /// content where the signature covers all of it (`whole`: its gist). Elsewhere an altered copy of a message has
+    /// its gist too, and must not stand for the genuine one. What was not passed on stands for nothing.
     pub(super) fn is_repeat(
         &self,
         draft: &Draft,
         merchant: &MerchantName,
         number: PaymentNumber,
-        gist: &str,
+        whole: Option<&str>,
         digest: &str,
     ) -> Result<bool, Fault> {
         if self.policy.relays.get(merchant).is_none_or(|rule| rule.forward_repeats) {
             return Ok(false);
         }
-        let Some(payment) = books::payment(draft, number)? else { return Ok(false) };
-        if payment.digests.iter().any(|seen| seen == gist) {
-            return Ok(true);
-        }
+        let (mut equal, mut missing) = (HashSet::new(), HashSet::new());
         for sequence in books::evidence(draft, number, EVIDENCE_MAX)? {
-            if let Event::Notified(before) = books::record(draft, sequence)?.event
-                && before.digest == digest
-            {
-                return Ok(true);
+            match books::record(draft, sequence)?.event {
+                Event::Notified(before) => {
+                    let is_equal = before.digest == digest
+                        || match whole {
+                            Some(whole) if before.weight == Weight::Fact => {
+                                let order = before.gateway_order_number.as_ref();
+                                gist(before.weight, before.payment_state, order, &before.transactions)? == whole
+                            }
+                            _ => false,
+                        };
+                    if is_equal {
+                        missing.remove(&before.digest);
+                        equal.insert(before.digest);
+                    }
+                }
+                Event::NotRelayed { digest, .. } => {
+                    missing.insert(digest);
+                }
+                _ => {}
             }
         }
-        Ok(false)
+        Ok(equal.difference(&missing).next().is_some())
     }
 
     /// The same for a message that goes to the ring although its request may be known.
@@ -165,12 +180,12 @@ impl Engine {
         draft: &Draft,
         merchant: &MerchantName,
         request_id: Option<&str>,
-        gist: &str,
+        whole: Option<&str>,
         digest: &str,
     ) -> Result<bool, Fault> {
         let Some(id) = request_id.filter(|_| self.policy.relays.contains_key(merchant)) else { return Ok(false) };
         match books::by_request(draft, merchant, id)? {
-            Some(number) => self.is_repeat(draft, merchant, number, gist, digest),
+            Some(number) => self.is_repeat(draft, merchant, number, whole, digest),
             None => Ok(false),
         }
     }

@@ -245,6 +245,40 @@ fn a_day_old_message_is_an_alert_where_it_is_known_or_nobody_is_there() {
 }
 
 #[test]
+fn an_altered_copy_does_not_stand_for_the_genuine_message() {
+    let mut world = World::relaying(RelayPolicy::default());
+    world.submit("nvp", "r1", "12.50");
+    let body = |amount: &str| {
+        let ids = "request_id=r1&transaction_state=success&transaction_type=debit&transaction_id=t1";
+        format!("{ids}&requested_amount={amount}&requested_amount_currency=EUR")
+    };
+    world.hear("nvp", &body("0.01"));
+    world.hear("nvp", &body("12.50"));
+    world.hear("nvp", &body("12.50"));
+    assert_eq!(world.shop_says("nvp", &accepted()), 1);
+    assert_eq!(world.to_send("nvp"), [body("12.50")]);
+    assert_eq!(world.shop_says("nvp", &accepted()), 1);
+    assert_eq!(world.waiting(), serde_json::json!([]));
+    world.prove();
+}
+
+#[test]
+fn what_was_not_passed_on_does_not_stand_for_its_repeat() {
+    let mut world = World::relaying(RelayPolicy { backlog_max_messages: 1, ..RelayPolicy::default() });
+    for id in ["r1", "r2"] {
+        world.submit("signed", id, "12.50");
+        world.hear("signed", &message(&format!("t-{id}"), id));
+    }
+    assert_eq!(world.shop_says("signed", &accepted()), 1);
+    for _ in 0..2 {
+        world.hear("signed", &message("t-r2", "r2"));
+    }
+    assert_eq!(world.waiting()[0]["waiting"], 1, "sent again, it is passed on, and once");
+    assert_eq!(world.to_send("signed"), [message("t-r2", "r2")]);
+    world.prove();
+}
+
+#[test]
 fn a_full_backlog_keeps_the_oldest_and_says_so() {
     let mut world = World::relaying(RelayPolicy { backlog_max_messages: 4, ..RelayPolicy::default() });
     let stranger =
