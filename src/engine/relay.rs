@@ -14,8 +14,8 @@ use crate::core::relay::{Attempt, NotRelayed};
 use crate::engine::digest::{digest, gist};
 use crate::engine::packed::{Envelope, pack, unpack};
 use crate::engine::relay_rows::{
-    Backlog, Rank, Waiting, at, backlog, backlog_key, backlogs, due_key, due_prefix, id, line_prefix, ms, number_in,
-    numbered, put_backlog, row_key,
+    Backlog, Rank, Waiting, at, backlog, backlog_key, backlogs, due_key, due_prefix, id, line_prefix, ms,
+    not_before_in, number_in, numbered, put_backlog, row_key,
 };
 use crate::engine::relayed::trouble_key;
 use crate::engine::{Engine, books};
@@ -220,6 +220,25 @@ impl Engine {
             }
         }
         Ok(due)
+    }
+
+    /// The one message with which a listener is asked whether it is there again: that which waits longest for an
+    /// attempt, whatever it is about. One to which the shop never answers must not be asked with each time.
+    pub fn relay_probe(&self, view: &dyn View, merchant: &MerchantName, now: Now) -> Result<Option<Relayable>, Fault> {
+        if !self.policy.relays.contains_key(merchant) {
+            return Ok(None);
+        }
+        let mut first: Option<(u64, u64)> = None;
+        for rank in [Rank::Known, Rank::Other] {
+            let from = due_prefix(merchant, rank);
+            let to = [from.as_slice(), &ms(now.steady).saturating_add(1).to_be_bytes()].concat();
+            if let Some((key, _)) = view.range(Table::RelayDue, &from, &to, 1)?.first() {
+                let candidate = (not_before_in(Table::RelayDue, key)?, number_in(Table::RelayDue, key)?);
+                // Of equal ones, that about a payment we know.
+                first = Some(first.filter(|known| known.0 <= candidate.0).unwrap_or(candidate));
+            }
+        }
+        first.map(|(_, number)| relayable(view, merchant, number)).transpose()
     }
 
     /// What an attempt to pass a message on came to.

@@ -109,6 +109,13 @@ pub(super) fn number_in(table: Table, key: &[u8]) -> Result<u64, Fault> {
     Ok(u64::from_be_bytes(*number))
 }
 
+/// The steady time in a key of [`due_key`], in milliseconds.
+pub(super) fn not_before_in(table: Table, key: &[u8]) -> Result<u64, Fault> {
+    let at = key.split_last_chunk::<8>().and_then(|(rest, _)| rest.split_last_chunk::<8>());
+    let (_, at) = at.ok_or_else(|| Fault::damaged(table, key, "the key is shorter than its time"))?;
+    Ok(u64::from_be_bytes(*at))
+}
+
 /// A row that another one names: it must be there.
 pub(super) fn at(view: &dyn View, key: &[u8]) -> Result<Vec<u8>, Fault> {
     view.get(Table::Relay, key)?.ok_or_else(|| Fault::damaged(Table::Relay, key, "named, and missing"))

@@ -279,6 +279,25 @@ fn what_was_not_passed_on_does_not_stand_for_its_repeat() {
 }
 
 #[test]
+fn a_listener_is_probed_with_what_waits_longest_whatever_it_is_about() {
+    let mut world = World::relaying(RelayPolicy::default());
+    world.submit("signed", "r1", "12.50");
+    world.hear("signed", &message("t1", "r1"));
+    world.hear("signed", "<other/>");
+    let probe = |world: &World| {
+        let probe = world.engine.relay_probe(&world.store, &name("signed"), world.now).expect("no fault");
+        probe.map(|probe| (probe.number, String::from_utf8(probe.body).expect("text")))
+    };
+    let (number, body) = probe(&world).expect("a message");
+    assert_eq!(body, message("t1", "r1"), "of equal ones the known one");
+    let busy = Attempt::Refused { http_status: 503 };
+    world.turn(|e, d, now| e.relayed(d, &name("signed"), number, busy, now));
+    world.pass(seconds(15));
+    assert_eq!(world.to_send("signed")[0], message("t1", "r1"));
+    assert_eq!(probe(&world).map(|(_, body)| body), Some("<other/>".to_owned()));
+}
+
+#[test]
 fn a_full_backlog_keeps_the_oldest_and_says_so() {
     let mut world = World::relaying(RelayPolicy { backlog_max_messages: 4, ..RelayPolicy::default() });
     let stranger =
