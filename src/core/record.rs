@@ -123,7 +123,14 @@ pub enum Event {
     NotRelayed { number: PaymentNumber, merchant: MerchantName, digest: String, why: NotRelayed },
     /// Messages of requests nobody submitted: how many the shop took, and how many were not passed on,
     /// since the last such record; at most one a minute per account.
-    RelayedOthers { merchant: MerchantName, accepted: u64, lost: u64 },
+    RelayedOthers {
+        merchant: MerchantName,
+        accepted: u64,
+        lost: u64,
+        /// Refused by the shop until they were older than `alert_after`; not tried any more.
+        #[serde(default)]
+        refused: u64,
+    },
     /// The shop's own listener does not take messages, or does again (`why` is null).
     Relay { merchant: MerchantName, why: Option<String> },
 }

@@ -119,6 +119,8 @@ impl Engine {
                 .then(|| message.gateway_order_number.as_deref().and_then(|n| GatewayOrderNumber::new(n).ok()))
                 .flatten();
             let gist = gist(weight, message.payment_state, gateway_order_number.as_ref(), &transactions)?;
+            // Signed JSON and XML are covered whole; the other schemes leave fields out.
+            let whole = (weight == Weight::Fact && account.dialect() == Dialect::Wpg).then_some(gist.as_str());
             match self.destination(
                 draft,
                 account,
@@ -132,14 +134,14 @@ impl Engine {
                         self.record(draft, Event::Overflowed { number }, now)?;
                     }
                     let id = request_id.as_deref();
-                    heard.of_nobody(id, self.is_repeat_for(draft, &envelope.merchant, id, &gist, &digest)?);
+                    heard.of_nobody(id, self.is_repeat_for(draft, &envelope.merchant, id, whole, &digest)?);
                     if !is_in_ring {
                         self.to_ring(draft, envelope, body, request_id.as_deref(), &remark)?;
                         is_in_ring = true;
                     }
                 }
                 Destination::Journal { number, request_id } => {
-                    let is_repeat = self.is_repeat(draft, &envelope.merchant, number, &gist, &digest)?;
+                    let is_repeat = self.is_repeat(draft, &envelope.merchant, number, whole, &digest)?;
                     heard.of_payment(number, &request_id, is_repeat);
                     let notified = Notified {
                         number,

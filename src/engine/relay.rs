@@ -5,15 +5,17 @@
 //! became of messages that are evidence of a payment is journaled; of others only their number is, because a
 //! stranger can send as many as he likes.
 
+use std::collections::HashSet;
+
 use crate::core::identity::strip_suffix;
 use crate::core::message::Authenticity;
-use crate::core::record::Event;
+use crate::core::record::{Event, Weight};
 use crate::core::relay::{Attempt, NotRelayed};
-use crate::engine::digest::digest;
+use crate::engine::digest::{digest, gist};
 use crate::engine::packed::{Envelope, pack, unpack};
 use crate::engine::relay_rows::{
-    Backlog, Rank, Waiting, at, backlog, backlog_key, backlogs, due_key, due_prefix, id, line_prefix, ms, number_in,
-    numbered, put_backlog, row_key,
+    Backlog, Rank, Waiting, at, backlog, backlog_key, backlogs, due_key, due_prefix, id, line_prefix, ms,
+    not_before_in, number_in, numbered, put_backlog, row_key,
 };
 use crate::engine::relayed::trouble_key;
 use crate::engine::{Engine, books};
@@ -132,31 +134,44 @@ impl Engine {
         put_backlog(draft, merchant, backlog)
     }
 
-    /// Whether a message about a payment says again what was heard before: the same signed content, or the
-    /// same bytes.
+    /// Whether the shop has, or will be given, what a message about a payment says: the same bytes, or the same
+    /// content where the signature covers all of it (`whole`: its gist). Elsewhere an altered copy of a message has
+    /// its gist too, and must not stand for the genuine one. What was not passed on stands for nothing.
     pub(super) fn is_repeat(
         &self,
         draft: &Draft,
         merchant: &MerchantName,
         number: PaymentNumber,
-        gist: &str,
+        whole: Option<&str>,
         digest: &str,
     ) -> Result<bool, Fault> {
         if self.policy.relays.get(merchant).is_none_or(|rule| rule.forward_repeats) {
             return Ok(false);
         }
-        let Some(payment) = books::payment(draft, number)? else { return Ok(false) };
-        if payment.digests.iter().any(|seen| seen == gist) {
-            return Ok(true);
-        }
+        let (mut equal, mut missing) = (HashSet::new(), HashSet::new());
         for sequence in books::evidence(draft, number, EVIDENCE_MAX)? {
-            if let Event::Notified(before) = books::record(draft, sequence)?.event
-                && before.digest == digest
-            {
-                return Ok(true);
+            match books::record(draft, sequence)?.event {
+                Event::Notified(before) => {
+                    let is_equal = before.digest == digest
+                        || match whole {
+                            Some(whole) if before.weight == Weight::Fact => {
+                                let order = before.gateway_order_number.as_ref();
+                                gist(before.weight, before.payment_state, order, &before.transactions)? == whole
+                            }
+                            _ => false,
+                        };
+                    if is_equal {
+                        missing.remove(&before.digest);
+                        equal.insert(before.digest);
+                    }
+                }
+                Event::NotRelayed { digest, .. } => {
+                    missing.insert(digest);
+                }
+                _ => {}
             }
         }
-        Ok(false)
+        Ok(equal.difference(&missing).next().is_some())
     }
 
     /// The same for a message that goes to the ring although its request may be known.
@@ -165,12 +180,12 @@ impl Engine {
         draft: &Draft,
         merchant: &MerchantName,
         request_id: Option<&str>,
-        gist: &str,
+        whole: Option<&str>,
         digest: &str,
     ) -> Result<bool, Fault> {
         let Some(id) = request_id.filter(|_| self.policy.relays.contains_key(merchant)) else { return Ok(false) };
         match books::by_request(draft, merchant, id)? {
-            Some(number) => self.is_repeat(draft, merchant, number, gist, digest),
+            Some(number) => self.is_repeat(draft, merchant, number, whole, digest),
             None => Ok(false),
         }
     }
@@ -205,6 +220,25 @@ impl Engine {
             }
         }
         Ok(due)
+    }
+
+    /// The one message with which a listener is asked whether it is there again: that which waits longest for an
+    /// attempt, whatever it is about. One to which the shop never answers must not be asked with each time.
+    pub fn relay_probe(&self, view: &dyn View, merchant: &MerchantName, now: Now) -> Result<Option<Relayable>, Fault> {
+        if !self.policy.relays.contains_key(merchant) {
+            return Ok(None);
+        }
+        let mut first: Option<(u64, u64)> = None;
+        for rank in [Rank::Known, Rank::Other] {
+            let from = due_prefix(merchant, rank);
+            let to = [from.as_slice(), &ms(now.steady).saturating_add(1).to_be_bytes()].concat();
+            if let Some((key, _)) = view.range(Table::RelayDue, &from, &to, 1)?.first() {
+                let candidate = (not_before_in(Table::RelayDue, key)?, number_in(Table::RelayDue, key)?);
+                // Of equal ones, that about a payment we know.
+                first = Some(first.filter(|known| known.0 <= candidate.0).unwrap_or(candidate));
+            }
+        }
+        first.map(|(_, number)| relayable(view, merchant, number)).transpose()
     }
 
     /// What an attempt to pass a message on came to.
@@ -358,12 +392,12 @@ impl Engine {
     /// What time brings: messages that are given up for their age, alerts that begin and end, counts.
     pub(super) fn tick_relays(&self, draft: &mut Draft, now: Now) -> Result<(), Fault> {
         for (merchant, _) in backlogs(draft)? {
-            self.give_up_old(draft, &merchant, now)?;
+            self.leave_old(draft, &merchant, now)?;
             let backlog = backlog(draft, &merchant)?;
-            if backlog.accepted + backlog.lost > 0 {
-                let (accepted, lost) = (backlog.accepted, backlog.lost);
-                self.record(draft, Event::RelayedOthers { merchant: merchant.clone(), accepted, lost }, now)?;
-                put_backlog(draft, &merchant, Backlog { accepted: 0, lost: 0, ..backlog })?;
+            let Backlog { accepted, lost, refused, .. } = backlog;
+            if accepted + lost + refused > 0 {
+                self.record(draft, Event::RelayedOthers { merchant: merchant.clone(), accepted, lost, refused }, now)?;
+                put_backlog(draft, &merchant, Backlog { accepted: 0, lost: 0, refused: 0, ..backlog })?;
             }
             let trouble = self.relay_trouble(draft, &merchant, now)?;
             let is_told = books::firing(draft, &trouble_key(&merchant))?.is_some();
@@ -380,33 +414,61 @@ impl Engine {
     /// Why a person must look after an account's relay; `None`: nobody must.
     fn relay_trouble(&self, draft: &Draft, merchant: &MerchantName, now: Now) -> Result<Option<String>, Fault> {
         let prefix = books::text_key(merchant, "");
-        let Some((key, row)) = draft.range(Table::Relay, &prefix, &prefix_end(&prefix), 1)?.pop() else {
+        let rows = draft.range(Table::Relay, &prefix, &prefix_end(&prefix), TICK_MAX_ROWS)?;
+        if rows.is_empty() {
             return Ok(None);
-        };
-        let (oldest, _): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
+        }
         let Some(rule) = self.policy.relays.get(merchant) else {
             let what = format!("there is no [merchants.{merchant}.relay] any more: put it back, or give them up");
             return Ok(Some(what));
         };
-        if now.steady < later(oldest.kept.steady, rule.alert_after) {
-            return Ok(None);
-        }
-        let said = oldest.last.map_or_else(|| "it was not tried yet".into(), |last| last.text());
-        let since = Timestamp::from_second(oldest.kept.wall.as_second()).unwrap_or(oldest.kept.wall);
-        Ok(Some(format!("the oldest was kept at {since}, the last attempt came to: {said}")))
-    }
-
-    fn give_up_old(&self, draft: &mut Draft, merchant: &MerchantName, now: Now) -> Result<(), Fault> {
-        let Some(after) = self.policy.relays.get(merchant).and_then(|rule| rule.give_up_after) else { return Ok(()) };
-        let prefix = books::text_key(merchant, "");
-        for (key, row) in draft.range(Table::Relay, &prefix, &prefix_end(&prefix), TICK_MAX_ROWS)? {
-            let (waiting, _): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
-            if now.steady < later(waiting.kept.steady, after) {
+        for (key, row) in &rows {
+            let (waiting, _): (Waiting, _) = unpack(Table::Relay, key, row)?;
+            if now.steady < later(waiting.kept.steady, rule.alert_after) {
                 break;
             }
-            self.give_up(draft, merchant, number_in(Table::Relay, &key)?, &row, NotRelayed::TooOld, now)?;
+            if !waiting.concerns_a_person() {
+                continue;
+            }
+            let said = waiting.last.map_or_else(|| "it was not tried yet".into(), |last| last.text());
+            let since = Timestamp::from_second(waiting.kept.wall.as_second()).unwrap_or(waiting.kept.wall);
+            return Ok(Some(format!("the oldest was kept at {since}, the last attempt came to: {said}")));
+        }
+        Ok(None)
+    }
+
+    /// Old messages that end here: given up where configured; of strangers, what the shop refused to the last.
+    fn leave_old(&self, draft: &mut Draft, merchant: &MerchantName, now: Now) -> Result<(), Fault> {
+        let Some(rule) = self.policy.relays.get(merchant) else { return Ok(()) };
+        let prefix = books::text_key(merchant, "");
+        for (key, row) in draft.range(Table::Relay, &prefix, &prefix_end(&prefix), TICK_MAX_ROWS)? {
+            let (waiting, body): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
+            let number = number_in(Table::Relay, &key)?;
+            let is_older_than = |age| now.steady >= later(waiting.kept.steady, age);
+            if rule.give_up_after.is_some_and(is_older_than) {
+                self.give_up(draft, merchant, number, &row, NotRelayed::TooOld, now)?;
+            } else if !is_older_than(rule.alert_after) {
+                break;
+            } else if waiting.is_refused_stranger() {
+                self.leave_refused(draft, merchant, number, &waiting, body.len() as u64)?;
+            }
         }
         Ok(())
+    }
+
+    /// The shop does not want it, and no submission stands behind it: a stranger's junk must not wait for ever.
+    fn leave_refused(
+        &self,
+        draft: &mut Draft,
+        merchant: &MerchantName,
+        number: u64,
+        waiting: &Waiting,
+        bytes: u64,
+    ) -> Result<(), Fault> {
+        self.leave(draft, merchant, number, waiting, bytes)?;
+        let mut backlog = backlog(draft, merchant)?;
+        backlog.refused += 1;
+        put_backlog(draft, merchant, backlog)
     }
 }
 

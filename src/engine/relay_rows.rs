@@ -27,6 +27,19 @@ pub(super) struct Waiting {
     pub last: Option<Attempt>,
 }
 
+impl Waiting {
+    /// No submission stands behind it, and the shop refused it for what it is.
+    pub fn is_refused_stranger(&self) -> bool {
+        self.payment.is_none() && self.last.as_ref().is_some_and(Attempt::is_about_the_message)
+    }
+
+    /// Whether a person is told where it waits for long: it is about a payment, or shows that the shop is not there.
+    /// Without either it is a stranger's, and he must not be able to wake anybody.
+    pub fn concerns_a_person(&self) -> bool {
+        self.payment.is_some() || self.last.as_ref().is_some_and(|last| !last.is_about_the_message())
+    }
+}
+
 /// What waits for one account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Backlog {
@@ -35,6 +48,9 @@ pub(super) struct Backlog {
     /// Of requests nobody submitted, since the last journal record about them.
     pub accepted: u64,
     pub lost: u64,
+    /// Refused by the shop until they were old.
+    #[serde(default)]
+    pub refused: u64,
 }
 
 /// What goes first.
@@ -91,6 +107,13 @@ pub(super) fn number_in(table: Table, key: &[u8]) -> Result<u64, Fault> {
     let (_, number) =
         key.split_last_chunk::<8>().ok_or_else(|| Fault::damaged(table, key, "the key is shorter than its number"))?;
     Ok(u64::from_be_bytes(*number))
+}
+
+/// The steady time in a key of [`due_key`], in milliseconds.
+pub(super) fn not_before_in(table: Table, key: &[u8]) -> Result<u64, Fault> {
+    let at = key.split_last_chunk::<8>().and_then(|(rest, _)| rest.split_last_chunk::<8>());
+    let (_, at) = at.ok_or_else(|| Fault::damaged(table, key, "the key is shorter than its time"))?;
+    Ok(u64::from_be_bytes(*at))
 }
 
 /// A row that another one names: it must be there.

@@ -20,7 +20,7 @@ use crate::core::relay::{Attempt, RelayPolicy};
 use crate::engine::relay::Relayable;
 use crate::wire::checkout::reply::says_ok;
 use crate::words::id::MerchantName;
-use crate::words::time::{Timestamp, later};
+use crate::words::time::{SignedDuration, Timestamp, later, seconds};
 
 /// Longest rest between two readings of what is due.
 const REST_MAX: Duration = Duration::from_millis(1000);
@@ -32,6 +32,9 @@ const SCALE_OF_SHORTEST_REST: u32 = 50;
 const ANSWER_MAX_BYTES: usize = 256 * 1024;
 /// How long attempts under way may take when the daemon stops. What is cut off is passed on again.
 const DRAIN: Duration = Duration::from_secs(2);
+/// Longest pause of a whole listener. One message that it never answers, or answers as if it were not there, must not
+/// hold the others up; that message has a pause of its own.
+const LANE_PAUSE_MAX: SignedDuration = seconds(15);
 /// The same at every attempt to pass one message on.
 const ID_HEADER: &str = "idempotency-key";
 
@@ -65,7 +68,7 @@ impl Lane {
         } else if self.absent_until.is_none_or(|until| now >= until) {
             // Those that were under way beside the first say nothing new.
             self.absences = self.absences.saturating_add(1);
-            self.absent_until = Some(later(now, self.rule.pause(attempt, self.absences)));
+            self.absent_until = Some(later(now, self.rule.pause(attempt, self.absences).min(LANE_PAUSE_MAX)));
         }
     }
 }
@@ -136,11 +139,11 @@ impl Relay {
     /// Returns whether more may be due at once.
     async fn take_what_is_due(&mut self) -> bool {
         let now = self.writer.clock.now().steady;
-        let wanted: Vec<(MerchantName, usize)> = self
+        let wanted: Vec<(MerchantName, usize, bool)> = self
             .lanes
             .iter()
-            .map(|(name, lane)| (name.clone(), lane.appetite(now)))
-            .filter(|(_, appetite)| *appetite > 0)
+            .map(|(name, lane)| (name.clone(), lane.appetite(now), lane.absent_until.is_some()))
+            .filter(|(_, appetite, _)| *appetite > 0)
             .collect();
         if wanted.is_empty() {
             return false;
@@ -148,7 +151,12 @@ impl Relay {
         let taken = self.taken.clone();
         let reading = self.writer.read(move |engine, view, now| {
             let mut due = Vec::new();
-            for (name, limit) in wanted {
+            for (name, limit, is_probe) in wanted {
+                if is_probe {
+                    // Nothing of this listener is under way.
+                    due.extend(engine.relay_probe(view, &name, now)?);
+                    continue;
+                }
                 let skip = |number| taken.contains(&(name.clone(), number));
                 due.extend(engine.relays_due(view, &name, now, limit, &skip)?);
             }

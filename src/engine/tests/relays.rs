@@ -208,6 +208,96 @@ fn what_nobody_can_read_and_what_nobody_submitted_is_passed_on_and_only_counted(
 }
 
 #[test]
+fn what_the_shop_refuses_of_a_stranger_leaves_after_a_day_and_wakes_nobody() {
+    let mut world = World::relaying(RelayPolicy::default());
+    world.hear("nvp", "<junk/>");
+    world.shop_says("nvp", &Attempt::Refused { http_status: 400 });
+    world.pass(hours(23));
+    world.tick();
+    assert_eq!(world.waiting()[0]["waiting"], 1);
+    let before = crate::store::journal_len(&world.store).expect("a length");
+    world.pass(hours(1));
+    world.tick();
+    assert_eq!((world.waiting(), world.told_of("relay").len()), (serde_json::json!([]), 0));
+    let page = world.engine.journal(&world.store, before, 10).expect("no fault");
+    let counted: Vec<&Value> = page.items.iter().filter(|r| r["event"] == "relayed-others").collect();
+    assert_eq!((counted.len(), &counted[0]["refused"], &counted[0]["lost"]), (1, &1.into(), &0.into()));
+    world.prove();
+}
+
+#[test]
+fn a_day_old_message_is_an_alert_where_it_is_known_or_nobody_is_there() {
+    let absent = Attempt::Unreachable { why: "connection refused".into() };
+    for (is_known, attempt, is_told) in [(true, refused(), 1), (false, refused(), 0), (false, absent, 1)] {
+        let mut world = World::relaying(RelayPolicy::default());
+        if is_known {
+            world.submit("signed", "r1", "12.50");
+            world.hear("signed", &message("t1", "r1"));
+        } else {
+            world.hear("signed", "<junk/>");
+        }
+        world.shop_says("signed", &attempt);
+        world.pass(hours(24));
+        world.tick();
+        assert_eq!(world.told_of("relay").len(), is_told, "known {is_known}, {attempt:?}");
+        world.prove();
+    }
+}
+
+#[test]
+fn an_altered_copy_does_not_stand_for_the_genuine_message() {
+    let mut world = World::relaying(RelayPolicy::default());
+    world.submit("nvp", "r1", "12.50");
+    let body = |amount: &str| {
+        let ids = "request_id=r1&transaction_state=success&transaction_type=debit&transaction_id=t1";
+        format!("{ids}&requested_amount={amount}&requested_amount_currency=EUR")
+    };
+    world.hear("nvp", &body("0.01"));
+    world.hear("nvp", &body("12.50"));
+    world.hear("nvp", &body("12.50"));
+    assert_eq!(world.shop_says("nvp", &accepted()), 1);
+    assert_eq!(world.to_send("nvp"), [body("12.50")]);
+    assert_eq!(world.shop_says("nvp", &accepted()), 1);
+    assert_eq!(world.waiting(), serde_json::json!([]));
+    world.prove();
+}
+
+#[test]
+fn what_was_not_passed_on_does_not_stand_for_its_repeat() {
+    let mut world = World::relaying(RelayPolicy { backlog_max_messages: 1, ..RelayPolicy::default() });
+    for id in ["r1", "r2"] {
+        world.submit("signed", id, "12.50");
+        world.hear("signed", &message(&format!("t-{id}"), id));
+    }
+    assert_eq!(world.shop_says("signed", &accepted()), 1);
+    for _ in 0..2 {
+        world.hear("signed", &message("t-r2", "r2"));
+    }
+    assert_eq!(world.waiting()[0]["waiting"], 1, "sent again, it is passed on, and once");
+    assert_eq!(world.to_send("signed"), [message("t-r2", "r2")]);
+    world.prove();
+}
+
+#[test]
+fn a_listener_is_probed_with_what_waits_longest_whatever_it_is_about() {
+    let mut world = World::relaying(RelayPolicy::default());
+    world.submit("signed", "r1", "12.50");
+    world.hear("signed", &message("t1", "r1"));
+    world.hear("signed", "<other/>");
+    let probe = |world: &World| {
+        let probe = world.engine.relay_probe(&world.store, &name("signed"), world.now).expect("no fault");
+        probe.map(|probe| (probe.number, String::from_utf8(probe.body).expect("text")))
+    };
+    let (number, body) = probe(&world).expect("a message");
+    assert_eq!(body, message("t1", "r1"), "of equal ones the known one");
+    let busy = Attempt::Refused { http_status: 503 };
+    world.turn(|e, d, now| e.relayed(d, &name("signed"), number, busy, now));
+    world.pass(seconds(15));
+    assert_eq!(world.to_send("signed")[0], message("t1", "r1"));
+    assert_eq!(probe(&world).map(|(_, body)| body), Some("<other/>".to_owned()));
+}
+
+#[test]
 fn a_full_backlog_keeps_the_oldest_and_says_so() {
     let mut world = World::relaying(RelayPolicy { backlog_max_messages: 4, ..RelayPolicy::default() });
     let stranger =
