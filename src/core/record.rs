@@ -121,8 +121,8 @@ pub enum Event {
     Relayed { number: PaymentNumber, digest: String, attempts: u32, answer: Attempt },
     /// A message is not passed on to the shop, or no longer.
     NotRelayed { number: PaymentNumber, merchant: MerchantName, digest: String, why: NotRelayed },
-    /// Messages of requests nobody submitted: how many the shop took, and how many were not passed on,
-    /// since the last such record; at most one a minute per account.
+    /// Messages of requests nobody submitted: how many the shop took, how many were not passed on, and how many it
+    /// refused until they were old, since the last such record; at most one a minute per account.
     RelayedOthers {
         merchant: MerchantName,
         accepted: u64,
