@@ -112,6 +112,8 @@ impl Engine {
         let mut heard = Heard::of(&message.authenticity);
         // A list speaks of many payments in one body. A stranger's must not be written once for each of them.
         let (mut is_in_ring, mut copied_bytes) = (false, 0);
+        // Only the relay asks whether it was heard before, and finding out means reading evidence.
+        let is_relayed = self.policy.relays.contains_key(&envelope.merchant);
         for (transaction, request_id) in parts {
             let weight = self.weigh(signer, &message, transaction.as_ref());
             let transactions: Vec<Transaction> = transaction.clone().into_iter().map(allow_listed).collect();
@@ -134,14 +136,15 @@ impl Engine {
                         self.record(draft, Event::Overflowed { number }, now)?;
                     }
                     let id = request_id.as_deref();
-                    heard.of_nobody(id, self.is_repeat_for(draft, &envelope.merchant, id, whole, &digest)?);
+                    let is_repeat = is_relayed && self.is_repeat_for(draft, &envelope.merchant, id, whole, &digest)?;
+                    heard.of_nobody(id, is_repeat);
                     if !is_in_ring {
                         self.to_ring(draft, envelope, body, request_id.as_deref(), &remark)?;
                         is_in_ring = true;
                     }
                 }
                 Destination::Journal { number, request_id } => {
-                    let is_repeat = self.is_repeat(draft, &envelope.merchant, number, whole, &digest)?;
+                    let is_repeat = is_relayed && self.is_repeat(draft, &envelope.merchant, number, whole, &digest)?;
                     heard.of_payment(number, &request_id, is_repeat);
                     let notified = Notified {
                         number,
