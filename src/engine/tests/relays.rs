@@ -248,10 +248,8 @@ fn a_day_old_message_is_an_alert_where_it_is_known_or_nobody_is_there() {
 fn an_altered_copy_does_not_stand_for_the_genuine_message() {
     let mut world = World::relaying(RelayPolicy::default());
     world.submit("nvp", "r1", "12.50");
-    let body = |amount: &str| {
-        let ids = "request_id=r1&transaction_state=success&transaction_type=debit&transaction_id=t1";
-        format!("{ids}&requested_amount={amount}&requested_amount_currency=EUR")
-    };
+    // The signature of name-value pairs vouches for the ids, and not for the amount.
+    let body = |amount: &str| wpg::encode::nvp(&transaction("t1", "r1", "debit", "success", amount), SECRET);
     world.hear("nvp", &body("0.01"));
     world.hear("nvp", &body("12.50"));
     world.hear("nvp", &body("12.50"));
