@@ -1,6 +1,8 @@
 //! The accept loop: every connection, header, body and request has a limit, so that a slow or greedy
 //! peer costs itself and nobody else. (`axum::serve` sets no timer: half a header would stay open for ever.)
 
+mod linger;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +25,8 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use self::linger::Lingering;
+
 /// Longest request head, in bytes.
 const HEAD_MAX_BYTES: usize = 16 * 1024;
 /// How long the loop rests after a failed accept (no file descriptors left).
@@ -34,6 +38,8 @@ pub struct Limits {
     pub head_deadline: Duration,
     /// From the head's end to the answer, body included.
     pub request_deadline: Duration,
+    /// What a peer still sends is heard so long after an answer that ends its connection.
+    pub linger: Duration,
     pub connections_max: usize,
     /// Connections of one address; loopback is exempt.
     pub connections_per_peer_max: usize,
@@ -44,6 +50,7 @@ impl Limits {
         Limits {
             head_deadline: Duration::from_secs(5),
             request_deadline: Duration::from_secs(10),
+            linger: Duration::from_secs(1),
             connections_max,
             connections_per_peer_max,
         }
@@ -138,8 +145,11 @@ async fn connection(
     stop: CancellationToken,
 ) {
     let answering = stop.clone();
+    let stream = Lingering::new(stream, limits.linger);
+    let linger = stream.asked();
     let service = service_fn(move |request: Request<Incoming>| {
         let (app, turned, closing) = (app.clone(), turned.clone(), answering.is_cancelled());
+        let linger = linger.clone();
         async move {
             // Where two ends may disagree about the body's length, nothing may follow on the connection.
             let ambiguous = request.headers().contains_key(header::TRANSFER_ENCODING);
@@ -152,7 +162,10 @@ async fn connection(
                     unavailable("the request took too long")
                 }
             };
-            if ambiguous || closing || answer.status().is_client_error() || answer.status().is_server_error() {
+            // It may have come before the body was read.
+            let is_refusal = answer.status().is_client_error() || answer.status().is_server_error();
+            linger.store(is_refusal, Ordering::Relaxed);
+            if ambiguous || closing || is_refusal {
                 answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, std::convert::Infallible>(answer)

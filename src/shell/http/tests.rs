@@ -39,6 +39,7 @@ async fn server(connections_max: usize) -> Server {
     let limits = Limits {
         head_deadline: Duration::from_millis(300),
         request_deadline: Duration::from_millis(500),
+        linger: HANG,
         ..Limits::new(connections_max, 1)
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -118,6 +119,30 @@ async fn a_body_over_the_cap_is_refused_by_its_length_and_by_its_bytes() {
     let chunked = format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}0\r\n\r\n");
     assert_eq!(status(&server.tell(&chunked).await), "413");
     assert_eq!(server.turned_away(), (0, 2, 0));
+}
+
+#[tokio::test]
+async fn a_sender_is_heard_out_by_whom_it_was_refused() {
+    let server = server(8).await;
+    let body = vec![b'x'; 4 << 20];
+    for way in ["/nowhere", "/"] {
+        let mut stream = server.connect().await;
+        let head = format!("POST {way} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        let answer = until_closed(&mut stream).await;
+        assert!(["404", "413"].contains(&status(&answer)), "{answer}");
+        stream.write_all(&body).await.expect("a reset would take the answer away");
+    }
+}
+
+#[tokio::test]
+async fn a_sender_that_never_ends_is_heard_for_a_while_only() {
+    let (mut sender, ours) = tokio::io::duplex(64);
+    let mut lingering = Lingering::new(ours, Duration::from_millis(50));
+    lingering.asked().store(true, Ordering::Relaxed);
+    let ended = tokio::spawn(async move { lingering.shutdown().await });
+    tokio::time::timeout(HANG, ended).await.expect("it ends").expect("no panic").expect("shut down");
+    sender.write_all(b"more").await.expect_err("nobody hears any more");
 }
 
 #[tokio::test]
