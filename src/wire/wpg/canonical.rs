@@ -38,7 +38,7 @@ pub(super) fn canonical(document: &Document, apex: usize, without: Option<usize>
                     out.push(b'"');
                 }
                 let mut attributes: Vec<_> = document.attributes(element).iter().collect();
-                attributes.sort_unstable_by_key(|a| (a.namespace.as_ref(), a.local));
+                attributes.sort_unstable_by_key(|a| (document.namespace(a), a.local));
                 for attribute in attributes {
                     write!(out, " {}=\"", attribute.qname).expect("a Vec takes every write");
                     escape_attribute(&mut out, &attribute.value);
@@ -48,7 +48,7 @@ pub(super) fn canonical(document: &Document, apex: usize, without: Option<usize>
                 open.push((element.qname, declared.len()));
                 written.extend(declared);
             }
-            Token::Text(text) => escape_text(&mut out, text),
+            Token::Text(text) => escape_text(&mut out, document.said(text)),
             Token::End => {
                 let (name, added) = open.pop().expect("the gate pairs every end with its start");
                 written.truncate(written.len() - added);

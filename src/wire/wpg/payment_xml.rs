@@ -88,6 +88,9 @@ pub(super) fn covers(document: &Document) -> Vec<String> {
     covers
 }
 
+/// Names of a payment that may stand once.
+const NAMES_READ: usize = 16;
+
 /// Keeps watch over values that may stand once.
 struct Once<'d, 'r> {
     /// Only names that we read come here: a dozen at most.
@@ -109,7 +112,7 @@ impl<'d> Once<'d, '_> {
 
 fn payment(document: &Document, at: usize, reading: &mut Reading) -> Result<(), Unreadable> {
     let mut t = Transaction::default();
-    let mut once = Once { seen: Vec::new(), reading };
+    let mut once = Once { seen: Vec::with_capacity(NAMES_READ), reading };
     let text = |child: usize| value::text(&document.text(child));
     for child in document.children(at) {
         let Some(name) = own_name(document, child) else { continue };
