@@ -160,6 +160,9 @@ fn lists_of_payments_come_in_many_wrappers() {
         (format!(r#"{{"payments":[{{"payment":{json}}}]}}"#), 1),
         (format!(r#"{{"payment":[{json},{json}]}}"#), 2),
         (format!(r#"{{"payment":{json}}}"#), 1),
+        (r#"{"multi-payments":{}}"#.to_owned(), 0),
+        (format!(r#"{{"multi-payments":{{"payment":[{json},{json}]}}}}"#), 2),
+        (format!(r#"{{"multi-payments":{{"payments":{{"payment":[{json}]}}}}}}"#), 1),
         (json.to_owned(), 1),
     ] {
         let transactions = read(&body).transactions;
@@ -326,6 +329,53 @@ fn json_signed_bodies_are_split_by_hand() {
         let Authenticity::Verified { covers, .. } = message.authenticity else { panic!("{body}") };
         assert!(covers.iter().any(|name| name == "requested-amount"), "{covers:?}");
     }
+}
+
+#[test]
+fn a_json_signed_message_is_the_same_as_a_form_as_an_object_and_folded_into_lines() {
+    let t = one(XML);
+    let form = json_signed(&t, SECRET);
+    let part = |name: &str| {
+        let pair = form.split('&').find(|pair| pair.starts_with(name)).expect("a part");
+        pair.split_once('=').expect("a value").1.to_owned()
+    };
+    let (text, signature) = (part("response-base64"), part("response-signature-base64"));
+    let chunks: Vec<_> = text.as_bytes().chunks(64).map(|c| String::from_utf8_lossy(c).into_owned()).collect();
+    let object = |text: &str| {
+        serde_json::json!({"response-signature-base64": signature, "response-signature-algorithm": "HmacSHA256",
+            "response-base64": text})
+        .to_string()
+    };
+    for body in [
+        object(&text),
+        object(&chunks.join("\r\n")),
+        form.replace('&', "&\n"),
+        form.replace('&', "\r\n&"),
+        form.replace(&text, &chunks.join("\n")),
+    ] {
+        let message = decode(body.as_bytes(), Some(&key())).expect("readable");
+        assert_eq!((message.format.name(), message.authenticity.is_verified()), ("json-signed", true), "{body}");
+        assert_eq!(message.transactions, std::slice::from_ref(&t));
+        let forged = body.replacen(&chunks[0][..8], "AAAAAAAA", 1);
+        let verdict = decode(forged.as_bytes(), Some(&key())).map(|message| message.authenticity.is_verified());
+        assert_ne!(verdict, Ok(true), "{forged}");
+    }
+    let twice = object(&text).replacen('{', "{\"response-base64\":\"e30=\",", 1);
+    assert!(decode(twice.as_bytes(), Some(&key())).expect("readable").authenticity.is_refuted());
+}
+
+#[test]
+fn a_document_among_unsigned_names_is_the_message_and_signed_names_are_it_themselves() {
+    let t = one(XML);
+    let wrapped = base64_wrapped(&json_signed(&t, SECRET));
+    let beside = format!("request_id=another&transaction_state=failed&base64payload={wrapped}");
+    let message = decode(beside.as_bytes(), Some(&key())).expect("readable");
+    assert!(message.authenticity.is_verified());
+    assert_eq!(message.transactions, std::slice::from_ref(&t));
+    let signed = format!("{}&base64payload={wrapped}", nvp(&Transaction { order_number: None, ..t }, SECRET));
+    assert_eq!(decode(signed.as_bytes(), Some(&key())).expect("readable").format.name(), "nvp");
+    let nonsense = "request_id=r-1&transaction_state=failed&eppresponse=%3F";
+    assert_eq!(one(nonsense).request_id.as_deref(), Some("r-1"));
 }
 
 #[test]

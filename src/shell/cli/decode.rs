@@ -69,13 +69,15 @@ pub fn run(decode: &Decode) -> Result<u8, Failure> {
         Some(path) => Some(secret::read(path).map_err(|e| Failure::new(exit::USAGE, e.to_string()))?),
     };
     let body = ask::input(&decode.input)?;
-    let dialect = decode.dialect.unwrap_or_else(|| sniff(&body));
+    // Editors and `echo` end a file with a line; on the wire no form does.
+    let body = body.trim_ascii_end();
+    let dialect = decode.dialect.unwrap_or_else(|| sniff(body));
     let message = match dialect {
-        Dialect::Wpg => of_wpg(&body, secret, decode)?,
-        Dialect::Checkout if checkout::backend::is_reply(&body) => {
-            checkout::backend::decode_reply(&body).map_err(unreadable)?
+        Dialect::Wpg => of_wpg(body, secret, decode)?,
+        Dialect::Checkout if checkout::backend::is_reply(body) => {
+            checkout::backend::decode_reply(body).map_err(unreadable)?
         }
-        Dialect::Checkout => of_checkout(&body, secret.as_ref(), decode)?,
+        Dialect::Checkout => of_checkout(body, secret.as_ref(), decode)?,
     };
     println!("{}", decoded_text(&message));
     Ok(exit::OK)
@@ -117,11 +119,12 @@ fn of_checkout(body: &[u8], secret: Option<&SecretString>, decode: &Decode) -> R
     checkout::decode(body, &reading).map_err(unreadable)
 }
 
-/// A form with one of the gateway's own names is `checkout`; everything else is read as `wpg`.
+/// A form with one of the checkout gateway's own names is `checkout`; everything else is read as `wpg`. A message that
+/// says it is `wpg` is not made another by a `status` that stands beside.
 fn sniff(body: &[u8]) -> Dialect {
-    let starts_document = body.trim_ascii_start().first().is_some_and(|b| matches!(b, b'<' | b'{' | 0xef));
-    let is_checkout = checkout::is_confirmation(body) || checkout::backend::is_reply(body);
-    if !starts_document && is_checkout { Dialect::Checkout } else { Dialect::Wpg }
+    let is_confirmation = checkout::is_confirmation(body) && !wpg::is_signed(body);
+    let is_reply = checkout::backend::is_reply(body) && !wpg::is_message(body);
+    if is_confirmation || is_reply { Dialect::Checkout } else { Dialect::Wpg }
 }
 
 #[cfg(test)]
@@ -135,6 +138,10 @@ mod tests {
         assert!(is_checkout("amount=1&responseFingerprint=ab"));
         assert!(is_checkout("status=0&orders=0&objectsTotal=0"));
         assert!(!is_checkout("transaction_state=success&request_id=1"));
+        assert!(!is_checkout("transaction_state=success&request_id=1&status=0"));
+        assert!(!is_checkout("response-base64=e30=&status=0"));
+        assert!(!is_checkout("response_signature_v2=e30=.AA&request_id=1&paymentState=x"));
+        assert!(is_checkout("paymentState=SUCCESS&request_id=the-shops-own"));
         assert!(!is_checkout("<payment/>"));
         assert!(!is_checkout("{\"payment\":{\"paymentState=\":1}}"));
         assert!(!is_checkout(""));

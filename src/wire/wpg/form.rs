@@ -20,10 +20,11 @@ pub(super) struct Form<'a> {
 }
 
 impl<'a> Form<'a> {
-    /// Splits at `&` and the first `=`. Empty pairs (a trailing `&`) are nothing.
+    /// Splits at `&` and the first `=`. Empty pairs (a trailing `&`) are nothing, and so are the line breaks that a
+    /// mail or a manual puts between pairs: no sender leaves a blank unescaped.
     pub fn read(body: &'a [u8], plus: Plus) -> Result<Form<'a>, Unreadable> {
         let mut pairs = Vec::new();
-        for pair in body.trim_ascii().split(|b| *b == b'&') {
+        for pair in body.split(|b| *b == b'&').map(<[u8]>::trim_ascii) {
             if pair.is_empty() {
                 continue;
             }
@@ -85,6 +86,9 @@ mod tests {
         assert_eq!(pairs, ["a=1+2", "b=x y", "c=", "d=%zz=", "=e"]);
         let raw = Form::read(b"a=x+y", Plus::IsPlus).expect("a form");
         assert_eq!(raw.text("a"), "x+y");
+        let folded = Form::read(b"a=1\r\n&b=2&\n c=3%0A\n", Plus::IsBlank).expect("a form");
+        let pairs: Vec<_> = folded.pairs().map(|(n, v)| format!("{n}={v}")).collect();
+        assert_eq!(pairs, ["a=1", "b=2", "c=3\n"]);
     }
 
     #[test]

@@ -99,8 +99,15 @@ pub fn decode(body: &[u8], key: Option<&Key>) -> Result<Message, Unreadable> {
     if body.len() > BODY_MAX_BYTES {
         return Err(Unreadable::new(format!("body: {} bytes are more than {BODY_MAX_BYTES}", body.len())));
     }
-    if let Some(sniffed) = sniff(body) {
-        return read(body, sniffed, key);
+    match sniff(body) {
+        Some(Shape::Nvp) => {
+            if let Some((wrapped, shape)) = beside_nvp(body)? {
+                return read(&wrapped, shape, key);
+            }
+            return read(body, Shape::Nvp, key);
+        }
+        Some(shape) => return read(body, shape, key),
+        None => {}
     }
     if body.trim_ascii().is_empty() {
         return Err(Unreadable::new("body: empty".to_owned()));
@@ -115,8 +122,20 @@ pub fn decode(body: &[u8], key: Option<&Key>) -> Result<Message, Unreadable> {
     read_wrapped(body, key)
 }
 
-/// Names under which a payer's browser posts a whole Base64 document to the shop's redirect URL.
-const REDIRECT_FIELDS: [&str; 3] = ["eppresponse", "base64payload", "sync_response"];
+/// Whether a body says by its own first bytes or names that it is of this dialect.
+pub fn is_message(body: &[u8]) -> bool {
+    sniff(body).is_some() || redirect_field(body).is_ok_and(|wrapped| wrapped.is_some())
+}
+
+/// Whether a form carries a signature of this dialect, good or bad.
+pub fn is_signed(body: &[u8]) -> bool {
+    let names = ["response_signature_v2", "response_signature", "response-base64"];
+    Form::read(body, Plus::IsPlus).is_ok_and(|form| names.iter().any(|name| !form.bytes(name).is_empty()))
+}
+
+/// Names under which a payer's browser posts a whole Base64 document to the shop's redirect URL, in the order in which
+/// the gateway's own client looks for them (fact sheet wpg b.2).
+const REDIRECT_FIELDS: [&str; 3] = ["sync_response", "base64payload", "eppresponse"];
 
 /// The one such document of a form, as Base64 text.
 fn redirect_field(body: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
@@ -126,6 +145,17 @@ fn redirect_field(body: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
     let form = Form::read(body, Plus::IsPlus)?;
     let found = REDIRECT_FIELDS.iter().map(|name| form.bytes(name)).find(|wrapped| !wrapped.is_empty());
     Ok(found.map(<[u8]>::to_vec))
+}
+
+/// The document that stands among NVP names, if it can be read at all. Names that are signed are the message themselves.
+fn beside_nvp(body: &[u8]) -> Result<Option<(Vec<u8>, Shape)>, Unreadable> {
+    let form = Form::read(body, Plus::IsPlus)?;
+    let is_signed = ["response_signature_v2", "response_signature"].iter().any(|name| !form.bytes(name).is_empty());
+    if is_signed {
+        return Ok(None);
+    }
+    let wrapped = redirect_field(body)?.and_then(|wrapped| signature::base64(&wrapped));
+    Ok(wrapped.and_then(|inner| sniff(&inner).map(|shape| (inner, shape))))
 }
 
 /// Unwraps Base64 once and reads what is inside.
@@ -164,7 +194,7 @@ fn sniff(body: &[u8]) -> Option<Shape> {
     let mut is_nvp = false;
     for pair in bare.split(|b| *b == b'&') {
         let name = pair.split(|b| *b == b'=').next().filter(|name| name.len() < pair.len());
-        match name {
+        match name.map(<[u8]>::trim_ascii_start) {
             Some(b"response-base64") => return Some(Shape::JsonSigned),
             Some(name) => is_nvp |= nvp::KNOWN_NAMES.iter().any(|known| known.as_bytes() == name),
             None => {}
@@ -186,7 +216,11 @@ fn read(body: &[u8], shape: Shape, key: Option<&Key>) -> Result<Message, Unreada
             Ok(message(Format::Xml, reading, verdict))
         }
         Shape::Json => {
-            let reading = payment_json::read(&read_json(body)?)?;
+            let document = read_json(body)?;
+            if json_signed::is_envelope(&document) {
+                return json_signed::read_envelope(&document, secret);
+            }
+            let reading = payment_json::read(&document)?;
             let reason = Some("not signed".to_owned());
             Ok(message(Format::Json, reading, Authenticity::Unverifiable { scheme: None, reason }))
         }

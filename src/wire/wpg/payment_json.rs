@@ -10,6 +10,9 @@ use crate::core::message::{Periodic, Status, Transaction};
 const PAYMENT_NAMES: [&str; 6] =
     ["transaction-id", "request-id", "transaction-state", "transaction-type", "merchant-account-id", "statuses"];
 
+/// The wrappers of several payments.
+const LISTS: [&str; 2] = ["payments", "multi-payments"];
+
 /// Reads `{"payment":…}`, `{"payments":…}` in their forms, or the payment without wrapper.
 pub(super) fn read(document: &Document) -> Result<Reading, Unreadable> {
     let mut reading = Reading::default();
@@ -54,23 +57,30 @@ pub(super) fn resolver_categories(document: &Document) -> Vec<Option<String>> {
 /// The payments of a document, each an object.
 fn payments<'j, 'a>(document: &'j Document<'a>) -> Result<Vec<&'j Json<'a>>, Unreadable> {
     let root = &document.value;
-    let found: Vec<&Json> = match (root.get("payment"), root.get("payments")) {
-        (Some(_), Some(_)) => {
-            return Err(Unreadable::new("json: both `payment` and `payments` at the root".to_owned()));
-        }
-        (Some(payment), None) => items(payment, "payment"),
-        (None, Some(Json::Object(members))) if members.is_empty() => Vec::new(),
-        (None, Some(payments)) => items(payments, "payment"),
-        (None, None) if PAYMENT_NAMES.iter().any(|name| root.get(name).is_some()) => vec![root],
-        (None, None) => {
+    let held = LISTS.map(|name| root.get(name));
+    let found: Vec<&Json> = match (root.get("payment"), held) {
+        (None, [Some(list), None] | [None, Some(list)]) => listed(list),
+        (Some(payment), [None, None]) => items(payment, "payment"),
+        (None, [None, None]) if PAYMENT_NAMES.iter().any(|name| root.get(name).is_some()) => vec![root],
+        (None, [None, None]) => {
             return Err(Unreadable::new("json: neither `payment`, `payments` nor a payment's own names".to_owned()));
         }
+        _ => return Err(Unreadable::new("json: both `payment` and `payments` at the root".to_owned())),
     };
     // `{"payments":[{"payment":{…}}]}` wraps once more.
     let found: Vec<&Json> = found.into_iter().map(|payment| payment.get("payment").unwrap_or(payment)).collect();
     match found.iter().all(|payment| matches!(payment, Json::Object(_))) {
         true => Ok(found),
         false => Err(Unreadable::new("json: a payment that is not an object".to_owned())),
+    }
+}
+
+/// The payments of a list; `multi-payments` holds its payments directly or in a `payments` of its own, as in XML.
+fn listed<'j, 'a>(list: &'j Json<'a>) -> Vec<&'j Json<'a>> {
+    match list {
+        Json::Object(members) if members.is_empty() => Vec::new(),
+        Json::Object(_) => items(list.get("payments").unwrap_or(list), "payment"),
+        _ => items(list, "payment"),
     }
 }
 

@@ -108,8 +108,8 @@ pub fn is_reply(body: &[u8]) -> bool {
 }
 
 /// Reads a reply that was kept as a file, for people: whatever it is about, with nothing that vouches for it. A reply
-/// without `orders` answers another operation than getOrderDetails: it speaks of no transaction, and its fields are
-/// shown as they are.
+/// that speaks of no transaction (an error, or the answer to another operation than getOrderDetails) has its fields shown
+/// as they are.
 pub fn decode_reply(body: &[u8]) -> Result<Message, NoReply> {
     let reply = reply::read(200, body)?;
     let error_code = reply.error_codes().first().map(|code| form::shown(code));
@@ -127,14 +127,15 @@ pub fn decode_reply(body: &[u8]) -> Result<Message, NoReply> {
             scheme: None,
             reason: Some("replies are unsigned: only the connection they came over vouches for them".to_owned()),
         },
+        unverified: if transactions.is_empty() { fields(&reply.form) } else { BTreeMap::new() },
         transactions,
         payment_state: None,
         gateway_order_number: ["order.1.orderNumber", "orderNumber"]
             .into_iter()
             .find_map(|name| reply.form.get(name))
+            .filter(|number| !number.is_empty())
             .map(form::shown),
         custom: BTreeMap::new(),
-        unverified: if is_details { BTreeMap::new() } else { fields(&reply.form) },
         error_code,
     })
 }

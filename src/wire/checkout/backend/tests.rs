@@ -330,6 +330,9 @@ fn a_reply_kept_as_a_file_is_read_without_a_question() {
     assert_eq!(message.authenticity.verdict(), "unverifiable");
     let refused = decode_reply(b"status=1&errorCode=11011").expect("a reply");
     assert_eq!((refused.transactions.len(), refused.error_code.as_deref()), (0, Some("11011")));
+    assert_eq!(refused.unverified.get("errorCode").map(String::as_str), Some("11011"), "what was refused is told");
+    let none = decode_reply(b"status=0&orderNumber=").expect("a reply");
+    assert_eq!(none.gateway_order_number, None);
     let deposited = decode_reply(b"status=0&paymentNumber=23473341").expect("the reply to a deposit");
     assert!(deposited.transactions.is_empty());
     assert_eq!(deposited.unverified.get("paymentNumber").map(String::as_str), Some("23473341"));
