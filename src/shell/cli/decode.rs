@@ -70,7 +70,7 @@ pub fn run(decode: &Decode) -> Result<u8, Failure> {
     };
     let body = ask::input(&decode.input)?;
     // Editors and `echo` end a file with a line; on the wire no form does.
-    let body = body.trim_ascii_end();
+    let body = body.strip_suffix(b"\n").map_or(&body[..], |line| line.strip_suffix(b"\r").unwrap_or(line));
     let dialect = decode.dialect.unwrap_or_else(|| sniff(body));
     let message = match dialect {
         Dialect::Wpg => of_wpg(body, secret, decode)?,
