@@ -1,7 +1,7 @@
 //! One daemon's place on the disk, and its lives.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::client;
+use crate::{client, example};
 
 /// Far longer than any start takes; only something stuck meets it.
 const STUCK: Duration = Duration::from_secs(60);
@@ -39,15 +39,7 @@ impl Place {
     /// The repository's example beside a gateway that refuses connections, on ports of its own.
     pub fn new() -> Place {
         let folder = tempfile::tempdir().expect("a folder");
-        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
-        let text = std::fs::read_to_string(example.join("reconciled.toml")).expect("the example");
-        let text = text.replace("127.0.0.1:8080\"", "127.0.0.1:0\"").replace("127.0.0.1:8090", "127.0.0.1:9");
-        std::fs::write(folder.path().join("reconciled.toml"), text).expect("written");
-        std::fs::create_dir(folder.path().join("secrets")).expect("made");
-        for entry in std::fs::read_dir(example.join("secrets")).expect("the example's secrets") {
-            let entry = entry.expect("an entry");
-            std::fs::copy(entry.path(), folder.path().join("secrets").join(entry.file_name())).expect("copied");
-        }
+        example::lay_out(folder.path());
         Place { folder, kills: AtomicU64::new(0) }
     }
 

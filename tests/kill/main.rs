@@ -5,6 +5,9 @@
 //!
 //! `KILL_CYCLES` (default 100) and `KILL_SEED` (default 1) change the hunt.
 
+#[path = "../common/example.rs"]
+mod example;
+
 mod client;
 mod daemon;
 mod ledger;

@@ -1,5 +1,8 @@
 //! The real process: started, asked, killed and started again.
 
+#[path = "../common/example.rs"]
+mod example;
+
 mod disk;
 mod import;
 mod load;

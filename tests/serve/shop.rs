@@ -3,11 +3,13 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+
+use crate::example;
 
 /// Far longer than any start or answer takes; only something stuck meets it.
 pub const STUCK: Duration = Duration::from_secs(60);
@@ -27,15 +29,7 @@ impl Shop {
     /// A folder with the repository's example, on ports of its own.
     pub fn new() -> Shop {
         let folder = tempfile::tempdir().expect("a folder");
-        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
-        let text = std::fs::read_to_string(example.join("reconciled.toml")).expect("the example");
-        let text = text.replace("127.0.0.1:8080\"", "127.0.0.1:0\"").replace("127.0.0.1:8090", "127.0.0.1:9");
-        std::fs::write(folder.path().join("reconciled.toml"), text).expect("written");
-        std::fs::create_dir(folder.path().join("secrets")).expect("made");
-        for entry in std::fs::read_dir(example.join("secrets")).expect("the example's secrets") {
-            let entry = entry.expect("an entry");
-            std::fs::copy(entry.path(), folder.path().join("secrets").join(entry.file_name())).expect("copied");
-        }
+        example::lay_out(folder.path());
         Shop { folder, environment: Vec::new() }
     }
 
