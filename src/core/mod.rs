@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod lifecycle;
 pub mod discrepancy;
 pub mod standing;
+pub mod owed;
 pub mod schedule;
 pub mod relay;
 pub mod policy;

@@ -67,8 +67,14 @@ pub enum Event {
         digest: Option<String>,
         transactions: Vec<Transaction>,
     },
-    /// The recording proxy passed an operation of the shop's on a payment that is no submission of its own.
-    Passed { number: PaymentNumber, operation: String },
+    /// The recording proxy passes an operation of the shop's on a payment that is no submission of its own: written
+    /// before its first byte goes out, and again with what became of it.
+    Passed {
+        number: PaymentNumber,
+        operation: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outcome: Option<PassedOutcome>,
+    },
     /// The recording proxy passed requests of an account that were not kept in time.
     Unkept(Unkept),
     /// A person has an operation sent. Written before its first byte goes out: its outcome is unknown from here on.
@@ -90,7 +96,13 @@ pub enum Event {
     /// Messages for a payment that no longer fit its allowance went to the ring; counted here once.
     Overflowed { number: PaymentNumber },
     /// A look and its answers. `number` is the payment that was asked about.
-    Looked { number: PaymentNumber, answers: Vec<Answer> },
+    Looked {
+        number: PaymentNumber,
+        answers: Vec<Answer>,
+        /// When it was asked (steady clock), where that decides what it may have seen.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked_at: Option<Timestamp>,
+    },
     /// A person asked for a look now.
     Asked { number: PaymentNumber },
     /// The time of an unaskable payment is over.
@@ -141,6 +153,15 @@ pub enum ResponseOutcome {
     Answered,
     NotSent,
     Unknown,
+}
+
+/// What became of an operation that passed, as far as its answer tells.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PassedOutcome {
+    /// The record of its sending; `None` where that was not durable in time.
+    pub of: Option<u64>,
+    pub outcome: ResponseOutcome,
+    pub http_status: Option<u16>,
 }
 
 /// Requests that went to the gateway although nothing of them was durable: `fail-open`.

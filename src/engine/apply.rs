@@ -48,8 +48,8 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
             let outcome = if is_no_answer { ResponseOutcome::Unknown } else { *outcome };
             responded(draft, turn, *number, outcome, transactions)
         }
-        Event::Passed { number, operation } => change(draft, turn, *number, |payment| {
-            passed::operated(payment, operation, now);
+        Event::Passed { number, operation, outcome } => change(draft, turn, *number, |payment| {
+            passed::operated(payment, sequence, operation, outcome.as_ref(), now);
             News::None
         }),
         Event::Unkept(unkept) => passed::unkept(draft, turn, unkept),
@@ -63,7 +63,7 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
             payment.unverified = payment.unverified.saturating_add(1);
             News::None
         }),
-        Event::Looked { number, answers } => looked(draft, turn, *number, answers),
+        Event::Looked { number, answers, asked_at } => looked(draft, turn, *number, answers, *asked_at),
         Event::Asked { number } => change(draft, turn, *number, |payment| {
             payment.watch.retry_at = None;
             payment.watch.look_soon(now.steady, "a person asked for it", Cause::Other);

@@ -162,6 +162,90 @@ fn an_operation_is_looked_for_a_minute_later() {
     world.prove();
 }
 
+/// A held payment, and the void of it.
+fn held() -> (World, Operation) {
+    let mut world = World::new();
+    world.submit("signed", "a1", "20");
+    world.hear("signed", &signed(&transaction("ta", "a1", "authorization", "success", "20")));
+    let target = Target::Transaction(TransactionId::new("ta").expect("an id"));
+    let merchant = MerchantName::new("signed").expect("a name");
+    (world, Operation { merchant, target, name: "void-authorization".into() })
+}
+
+fn sends(world: &mut World, operation: &Operation) -> u64 {
+    world.turn(|e, d, now| e.passed(d, operation, now)).expect("a known payment")
+}
+
+fn hears(world: &mut World, operation: &Operation, of: u64, what: &ResponseWhat) {
+    assert!(world.turn(|e, d, now| e.passed_on(d, operation, Some(of), what, now)).is_some());
+}
+
+/// Takes the look that is due next, and says how long after `from` that was.
+fn looked(world: &mut World, from: Timestamp) -> SignedDuration {
+    let look = world.next_look();
+    world.answer(&look, Outcome::Found, vec![transaction("ta", "a1", "authorization", "success", "20")]);
+    world.now.steady.duration_since(from)
+}
+
+fn told(world: &World, id: &str) -> String {
+    serde_json::to_string(&world.engine.explain(&world.store, id, world.now).expect("no fault")).expect("json")
+}
+
+#[test]
+fn an_operation_is_looked_for_a_minute_after_its_answer_however_late_that_comes() {
+    for (what, said) in [
+        (ResponseWhat::AnsweredUnread { http_status: 201 }, "the gateway answered void-authorization (HTTP 201)"),
+        (ResponseWhat::AnsweredUnread { http_status: 503 }, "the gateway answered void-authorization (HTTP 503)"),
+        (ResponseWhat::OutcomeUnknown, "void-authorization got no answer"),
+    ] {
+        let (mut world, void) = held();
+        let record = sends(&mut world, &void);
+        world.pass(SignedDuration::from_secs(20));
+        hears(&mut world, &void, record, &what);
+        let answered = world.now.steady;
+        assert_eq!(looked(&mut world, answered), minutes(1), "{said}");
+        assert!(told(&world, "a1").contains(said), "{said}");
+        world.prove();
+
+        // One that comes behind the look brings another.
+        let record = sends(&mut world, &void);
+        let sent = world.now.steady;
+        assert_eq!(looked(&mut world, sent), minutes(1), "{said}");
+        world.pass(minutes(1));
+        hears(&mut world, &void, record, &what);
+        assert_eq!(looked(&mut world, sent), minutes(3), "{said}");
+        world.prove();
+    }
+}
+
+#[test]
+fn a_look_that_was_asked_too_early_does_not_stand_for_the_one_behind_the_answer() {
+    let (mut world, void) = held();
+    world.turn(|e, d, now| e.ask(d, "a1", now));
+    let early = world.due().into_iter().next().expect("a person asked");
+    let record = sends(&mut world, &void);
+    hears(&mut world, &void, record, &ResponseWhat::AnsweredUnread { http_status: 201 });
+    let answered = world.now.steady;
+    // Its answer comes late, and says what was true before the void.
+    world.pass(SignedDuration::from_secs(61));
+    world.answer(&early, Outcome::Found, vec![transaction("ta", "a1", "authorization", "success", "20")]);
+    assert_eq!(looked(&mut world, answered), SignedDuration::from_secs(61), "it is still due");
+    assert!(!world.due().iter().any(|look| look.number == early.number), "and was owed once");
+    world.prove();
+}
+
+#[test]
+fn an_operation_that_was_never_sent_brings_no_look() {
+    let (mut world, void) = held();
+    let before = world.payment("signed", "a1")["next_look_at"].clone();
+    let record = sends(&mut world, &void);
+    assert_ne!(world.payment("signed", "a1")["next_look_at"], before);
+    hears(&mut world, &void, record, &ResponseWhat::NotSent);
+    assert_eq!(world.payment("signed", "a1")["next_look_at"], before);
+    assert!(told(&world, "a1").contains("void-authorization was never sent to the gateway"));
+    world.prove();
+}
+
 #[test]
 fn what_passed_unkept_is_told_with_what_became_of_it() {
     let mut world = World::new();

@@ -15,7 +15,7 @@ use super::answer::{self, After, Passed};
 use super::body::Body;
 use super::buffer::Wiped;
 use super::head::{self, Framing, HEAD_MAX_BYTES, RequestHead};
-use super::plan::{self, Keep, NotKept};
+use super::plan::{self, Asked, Keep, NotKept};
 use super::reply::Reply;
 use super::side::{Side, Silence};
 use super::upstream::Unreached;
@@ -164,29 +164,30 @@ impl Connection {
         // The connection is made meanwhile; nothing of the request is sent on it before the commit.
         let (kept, connected) = tokio::join!(keeping, self.connect());
         let keeps: &[Keep] = planned.as_deref().unwrap_or_default();
-        let asked_for = plan::asked_for(keeps);
         if let Err(why) = connected {
-            if kept.is_ok() {
-                way.recorder.answered(asked_for, ResponseWhat::NotSent).await;
+            if let Ok(asked) = kept {
+                way.recorder.answered(asked, ResponseWhat::NotSent).await;
             }
             return Err(Reply::NotSent(why.to_string()));
         }
-        if let Err(why) = kept {
-            match way.when_not_kept {
-                WhenNotKept::FailClosed if why == NotKept::TooLong => return Err(Reply::TooLong),
-                WhenNotKept::FailClosed => return Err(Reply::NotKept(why.to_string())),
-                WhenNotKept::FailOpen => way.recorder.passes_unkept(&way.merchant, keeps, &why),
+        let asked = match (kept, way.when_not_kept) {
+            (Ok(asked), _) => asked,
+            (Err(NotKept::TooLong), WhenNotKept::FailClosed) => return Err(Reply::TooLong),
+            (Err(why), WhenNotKept::FailClosed) => return Err(Reply::NotKept(why.to_string())),
+            (Err(why), WhenNotKept::FailOpen) => {
+                way.recorder.passes_unkept(&way.merchant, keeps, &why);
+                keeps.iter().map(|keep| Asked::by(keep, None)).collect()
             }
-        }
+        };
         let is_sent = self.send(head, collected).await;
-        let passed = self.answer(head, !asked_for.is_empty()).await;
+        let passed = self.answer(head, !asked.is_empty()).await;
         let what = passed.evidence();
         let after = passed.finished(head, &way);
         if let Err(reply) = &after {
             // The shop hears of it before it is journaled, as it would of an answer.
             self.say(reply).await;
         }
-        way.recorder.answered(asked_for, what).await;
+        way.recorder.answered(asked, what).await;
         Ok(match after {
             Ok(after) if is_sent || after == After::Breaks => after,
             Ok(_) | Err(_) => After::Closes,

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::plan::{Keep, NotKept};
 use crate::core::record::Unkept;
-use crate::engine::{Operation, Responded, ResponseSeen, Seen, Submitted};
+use crate::engine::{Operation, Responded, ResponseSeen, ResponseWhat, Seen, Submitted};
 use crate::shell::job::Down;
 use crate::shell::writer::Writer;
 use crate::words::id::MerchantName;
@@ -30,10 +30,11 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 const LAST_TRY_MAX: Duration = Duration::from_millis(500);
 
 #[derive(Clone)]
-enum Item {
+pub enum Item {
     Submission(Box<Seen>),
     Operation(Operation),
     Response(ResponseSeen),
+    PassedOn { operation: Operation, of: Option<u64>, what: ResponseWhat },
 }
 
 /// What is not told yet of one listener's account.
@@ -93,12 +94,12 @@ impl Late {
         self.ring.notify_one();
     }
 
-    /// Takes an answer whose submission may wait here too.
-    pub fn take_response(&self, response: ResponseSeen) {
+    /// Takes an answer whose request may wait here too.
+    pub fn take_answer(&self, item: Item) {
         let mut held = self.held();
         if held.items.len() < ITEMS_MAX {
-            let counts_for = response.merchant.clone();
-            held.items.push_back(Waiting { item: Item::Response(response), counts_for });
+            let counts_for = item.merchant().clone();
+            held.items.push_back(Waiting { item, counts_for });
         }
         drop(held);
         self.ring.notify_one();
@@ -204,7 +205,15 @@ impl Item {
     fn is_request(&self) -> bool {
         match self {
             Item::Submission(_) | Item::Operation(_) => true,
-            Item::Response(_) => false,
+            Item::Response(_) | Item::PassedOn { .. } => false,
+        }
+    }
+
+    fn merchant(&self) -> &MerchantName {
+        match self {
+            Item::Submission(seen) => &seen.submission.merchant,
+            Item::Operation(operation) | Item::PassedOn { operation, .. } => &operation.merchant,
+            Item::Response(response) => &response.merchant,
         }
     }
 }
@@ -218,6 +227,10 @@ async fn keep(writer: &Writer, item: Item) -> Result<bool, Down> {
             true
         }
         Item::Response(response) => matches!(writer.respond(response).await?, Responded::Kept { .. }),
+        Item::PassedOn { operation, of, what } => {
+            writer.passed_on(operation, of, what).await?;
+            true
+        }
     })
 }
 

@@ -150,13 +150,31 @@ fn account_of<'a>(accounts: &'a Accounts, listener: &'a Account, id: Option<&str
     others.into_iter().find(|other| has(other, id)).ok_or_else(|| NotKept::ForeignAccount(id.to_owned()))
 }
 
-/// The merchant and request-ids that the answer to a request is evidence about.
-pub fn asked_for(keeps: &[Keep]) -> Vec<(MerchantName, RequestId)> {
-    let ids = keeps.iter().filter_map(|keep| match keep {
-        Keep::Submission(seen) => Some((seen.submission.merchant.clone(), seen.submission.request_id.clone())),
-        Keep::Operation(_) => None,
-    });
-    ids.collect()
+/// What the answer to a request is evidence about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Asked {
+    Submission {
+        merchant: MerchantName,
+        request_id: RequestId,
+    },
+    Operation {
+        operation: Operation,
+        /// The record of its sending, where that was durable in time.
+        record: Option<u64>,
+    },
+}
+
+impl Asked {
+    /// What was asked by something that is kept, or could not be.
+    pub fn by(keep: &Keep, record: Option<u64>) -> Asked {
+        match keep {
+            Keep::Submission(seen) => Asked::Submission {
+                merchant: seen.submission.merchant.clone(),
+                request_id: seen.submission.request_id.clone(),
+            },
+            Keep::Operation(operation) => Asked::Operation { operation: operation.clone(), record },
+        }
+    }
 }
 
 #[cfg(test)]

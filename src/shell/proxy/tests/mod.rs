@@ -56,6 +56,10 @@ fn debit(request_id: &str, amount: &str) -> String {
          </merchant-account-id><request-id>{request_id}</request-id><transaction-type>debit</transaction-type>\
          <requested-amount currency=\"EUR\">{amount}</requested-amount></payment>"
     );
+    posted(&body)
+}
+
+fn posted(body: &str) -> String {
     format!("POST /engine/rest/payments/ HTTP/1.1\r\nHost: shop\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
@@ -260,6 +264,37 @@ async fn every_way_an_answer_fails_to_come_leaves_the_outcome_unknown() {
     let heard = shop.await.expect("no panic");
     assert!(heard.starts_with("HTTP/1.1 504 ") && heard.contains("its outcome is unknown"), "{heard}");
     drop(stream);
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_an_operation_is_told_too() {
+    let void = posted(
+        "<payment xmlns=\"http://www.elastic-payments.com/schema/payment\"><merchant-account-id>m-1\
+         </merchant-account-id><request-id>v-1</request-id><transaction-type>void</transaction-type>\
+         <parent-transaction-id>t-1</parent-transaction-id></payment>",
+    );
+    let mut desk = desk(WhenNotKept::FailOpen).await;
+    let paid = "<payment xmlns=\"http://www.elastic-payments.com/schema/payment\"><merchant-account-id>m-1\
+        </merchant-account-id><transaction-id>t-1</transaction-id><request-id>r-1</request-id>\
+        <transaction-type>debit</transaction-type><transaction-state>success</transaction-state></payment>";
+    let shop = desk.send(debit("r-1", "1.00")).await;
+    desk.answer(&format!("HTTP/1.1 201 Created\r\nContent-Length: {}\r\n\r\n{paid}", paid.len())).await;
+    shop.await.expect("no panic");
+    desk.until("its transaction is known", async || Some(desk.explained("t-1").await).filter(|told| told != "[]"))
+        .await;
+    for (answer, said) in [(ANSWER, "the gateway answered void (HTTP 201)"), ("", "void got no answer")] {
+        let shop = desk.send(void.clone()).await;
+        desk.answer(answer).await;
+        shop.await.expect("no panic");
+        desk.until(said, async || Some(desk.explained("r-1").await).filter(|told| told.contains(said))).await;
+    }
+    // A port that nobody listens on any more.
+    drop(std::mem::replace(&mut desk.gateway, TcpListener::bind("127.0.0.1:0").await.expect("a port")));
+    let answer = desk.send(void).await.await.expect("no panic");
+    assert!(answer.contains("nothing was sent"), "{answer}");
+    let said = "void was never sent to the gateway";
+    desk.until(said, async || Some(desk.explained("r-1").await).filter(|told| told.contains(said))).await;
     desk.end().await;
 }
 
