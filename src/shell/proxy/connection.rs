@@ -15,7 +15,7 @@ use super::answer::{self, After, Passed};
 use super::body::Body;
 use super::buffer::Wiped;
 use super::head::{self, Framing, HEAD_MAX_BYTES, RequestHead};
-use super::plan::{self, Asked, Keep, NotKept};
+use super::plan::{self, Asked, NotKept, Plan};
 use super::reply::Reply;
 use super::side::{Side, Silence};
 use super::upstream::Unreached;
@@ -142,8 +142,8 @@ impl Connection {
     async fn pass_recorded(&mut self, head: &RequestHead, account: &Account) -> Result<After, Reply> {
         let way = self.way.clone();
         let mut collected = self.collect(head).await?;
-        let planned = match collected.too_much.take() {
-            Some(why) => Err(why),
+        let Plan { keeps, lost, is_of_many } = match collected.too_much.take() {
+            Some(why) => Plan::lost(why),
             None => {
                 let request = HttpRequest {
                     method: &head.method,
@@ -155,30 +155,43 @@ impl Connection {
             }
         };
         collected.content.clear();
-        let keeping = async {
-            match &planned {
-                Ok(keeps) => way.recorder.keep(keeps).await,
-                Err(why) => Err(why.clone()),
-            }
-        };
-        // The connection is made meanwhile; nothing of the request is sent on it before the commit.
-        let (kept, connected) = tokio::join!(keeping, self.connect());
-        let keeps: &[Keep] = planned.as_deref().unwrap_or_default();
-        if let Err(why) = connected {
-            if let Ok(asked) = kept {
-                way.recorder.answered(asked, ResponseWhat::NotSent).await;
-            }
-            return Err(Reply::NotSent(why.to_string()));
+        // What can't be kept whole may not pass: nothing of it is.
+        if let (Some(why), WhenNotKept::FailClosed) = (lost.first(), way.when_not_kept) {
+            return Err(match why {
+                NotKept::TooLong => Reply::TooLong,
+                why => Reply::NotKept(why.to_string()),
+            });
         }
-        let asked = match (kept, way.when_not_kept) {
-            (Ok(asked), _) => asked,
-            (Err(NotKept::TooLong), WhenNotKept::FailClosed) => return Err(Reply::TooLong),
-            (Err(why), WhenNotKept::FailClosed) => return Err(Reply::NotKept(why.to_string())),
-            (Err(why), WhenNotKept::FailOpen) => {
-                way.recorder.passes_unkept(&way.merchant, keeps, &why);
-                keeps.iter().map(|keep| Asked::by(keep, None)).collect()
-            }
+        // The connection is made meanwhile; nothing of the request is sent on it before the commit.
+        let (kept, connected) = tokio::join!(way.recorder.keep(&keeps), self.connect());
+        let is_closed = way.when_not_kept == WhenNotKept::FailClosed;
+        let not_kept = kept.iter().find_map(|kept| kept.as_ref().err()).filter(|_| is_closed);
+        let refused = match (&connected, not_kept) {
+            (Err(why), _) => Some(Reply::NotSent(why.to_string())),
+            (Ok(()), Some(why)) => Some(Reply::NotKept(why.to_string())),
+            (Ok(()), None) => None,
         };
+        if let Some(reply) = refused {
+            let asked = keeps.iter().zip(kept).filter_map(|(keep, kept)| match kept {
+                Ok(asked) => Some(asked),
+                // Its commit may have come after all.
+                Err(NotKept::Late(_)) => Some(Asked::by(keep, None)),
+                Err(_) => None,
+            });
+            way.recorder.answered(asked.collect(), is_of_many, ResponseWhat::NotSent).await;
+            return Err(reply);
+        }
+        lost.iter().for_each(|why| way.recorder.passes_unkept(&way.merchant, None, why));
+        let mut asked = Vec::with_capacity(keeps.len());
+        for (keep, kept) in keeps.iter().zip(kept) {
+            match kept {
+                Ok(kept) => asked.push(kept),
+                Err(why) => {
+                    way.recorder.passes_unkept(&way.merchant, Some(keep), &why);
+                    asked.extend(why.may_be_kept_yet().then(|| Asked::by(keep, None)));
+                }
+            }
+        }
         let is_sent = self.send(head, collected).await;
         let passed = self.answer(head, !asked.is_empty()).await;
         let what = passed.evidence();
@@ -187,7 +200,7 @@ impl Connection {
             // The shop hears of it before it is journaled, as it would of an answer.
             self.say(reply).await;
         }
-        way.recorder.answered(asked, what).await;
+        way.recorder.answered(asked, is_of_many, what).await;
         Ok(match after {
             Ok(after) if is_sent || after == After::Breaks => after,
             Ok(_) | Err(_) => After::Closes,

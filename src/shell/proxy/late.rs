@@ -66,30 +66,24 @@ pub struct Late {
 }
 
 impl Late {
-    /// Takes what a request would have been kept as; nothing of one that could not be read.
-    pub fn take(&self, merchant: &MerchantName, keeps: &[Keep], why: &NotKept, now: Timestamp) {
+    /// Takes what a request, or a part of one, would have been kept as; `None`: it never can be.
+    pub fn take(&self, merchant: &MerchantName, keep: Option<&Keep>, why: &NotKept, now: Timestamp) {
         let mut held = self.held();
-        let (mut waiting, mut lost) = (0, u64::from(keeps.is_empty()));
-        for keep in keeps {
-            let item = match keep {
-                // It was submitted now, whenever it comes into the books.
-                Keep::Submission(seen) => {
-                    let mut seen = seen.clone();
-                    seen.submission.submitted_at = Some(now);
-                    Item::Submission(seen)
-                }
-                Keep::Operation(operation) => Item::Operation(operation.clone()),
-            };
-            if held.items.len() < ITEMS_MAX {
-                held.items.push_back(Waiting { item, counts_for: merchant.clone() });
-                waiting += 1;
-            } else {
-                lost += 1;
+        let item = keep.filter(|_| held.items.len() < ITEMS_MAX).map(|keep| match keep {
+            // It was submitted now, whenever it comes into the books.
+            Keep::Submission(seen) => {
+                let mut seen = seen.clone();
+                seen.submission.submitted_at = Some(now);
+                Item::Submission(seen)
             }
-        }
+            Keep::Operation(operation) => Item::Operation(operation.clone()),
+        });
         let tally = held.tally(merchant, now, why);
-        tally.waiting += waiting;
-        tally.unkept.lost += lost;
+        match item {
+            Some(_) => tally.waiting += 1,
+            None => tally.unkept.lost += 1,
+        }
+        held.items.extend(item.map(|item| Waiting { item, counts_for: merchant.clone() }));
         drop(held);
         self.ring.notify_one();
     }
@@ -266,9 +260,10 @@ mod tests {
             target: Target::Transaction(TransactionId::new("t-1").expect("an id")),
             name: "void-authorization".into(),
         });
-        late.take(&name(), &[seen("r-1")], &NotKept::Down, at(1));
-        late.take(&name(), &[seen("r-2"), operation], &NotKept::Down, at(2));
-        late.take(&name(), &[], &NotKept::TooLong, at(3));
+        late.take(&name(), Some(&seen("r-1")), &NotKept::Down, at(1));
+        late.take(&name(), Some(&seen("r-2")), &NotKept::Down, at(2));
+        late.take(&name(), Some(&operation), &NotKept::Down, at(2));
+        late.take(&name(), None, &NotKept::TooLong, at(3));
         late.keep(&writer).await;
         let whole = Unkept {
             merchant: name(),
@@ -280,7 +275,7 @@ mod tests {
         };
         assert_eq!(told(&writer).await, [whole]);
         // What comes within the minute is told later, as an interval of its own.
-        late.take(&name(), &[seen("r-3")], &NotKept::Down, at(4));
+        late.take(&name(), Some(&seen("r-3")), &NotKept::Down, at(4));
         late.keep(&writer).await;
         assert_eq!(told(&writer).await.len(), 1);
         let held = late.held();
@@ -291,7 +286,7 @@ mod tests {
     async fn what_memory_has_no_room_for_is_counted_as_lost() {
         let late = Late::default();
         for n in 0..ITEMS_MAX + 2 {
-            late.take(&name(), &[seen(&format!("r-{n}"))], &NotKept::Down, at(1));
+            late.take(&name(), Some(&seen(&format!("r-{n}"))), &NotKept::Down, at(1));
         }
         let held = late.held();
         assert_eq!((held.items.len(), held.tallies[&name()].unkept.lost), (ITEMS_MAX, 2));
@@ -316,7 +311,7 @@ mod tests {
         let mut state = writer.state();
         state.wait_for(|state| *state == crate::shell::writer::State::Open).await.expect("the writer lives");
         let late = Late::default();
-        late.take(&listener, &[seen("r-1")], &NotKept::Down, at(1));
+        late.take(&listener, Some(&seen("r-1")), &NotKept::Down, at(1));
         late.keep(&writer).await;
         let told = told(&writer).await;
         assert_eq!((told.len(), &told[0].merchant, told[0].kept_late), (1, &listener, 1));

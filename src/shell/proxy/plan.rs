@@ -49,6 +49,13 @@ pub enum NotKept {
     Late(u128),
 }
 
+impl NotKept {
+    /// Whether the store may take it later. What it refused for its content it would refuse again.
+    pub fn may_be_kept_yet(&self) -> bool {
+        matches!(self, NotKept::Down | NotKept::Late(_))
+    }
+}
+
 /// Whether a request's body must be read before it may pass: its path takes payments or operations.
 pub fn concerns_money(account: &Account, method: &str, path: &str) -> bool {
     let bodiless = HttpRequest { method, path, content_type: None, body: b"" };
@@ -59,14 +66,38 @@ pub fn concerns_money(account: &Account, method: &str, path: &str) -> bool {
     }
 }
 
-/// What to keep of a request, in the order it states it. Empty: it moves nothing.
-pub fn plan(accounts: &Accounts, listener: &Account, request: &HttpRequest<'_>) -> Result<Vec<Keep>, NotKept> {
-    let facts = match request::read(&listener.contract, request)? {
-        Request::Asks(_) | Request::Unknown => return Ok(Vec::new()),
-        Request::Submits(facts) => facts,
+/// What a request is to the books.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Plan {
+    /// What to keep, in the order the request states it. Empty, and nothing lost: it moves nothing.
+    pub keeps: Vec<Keep>,
+    /// Why its other parts can't be kept: nobody would look after them.
+    pub lost: Vec<NotKept>,
+    /// It has several parts. Which transaction of the answer is whose, only the gateway's books tell.
+    pub is_of_many: bool,
+}
+
+impl Plan {
+    /// Of a request that can't be read at all.
+    pub fn lost(why: NotKept) -> Plan {
+        Plan { lost: vec![why], ..Plan::default() }
+    }
+}
+
+pub fn plan(accounts: &Accounts, listener: &Account, request: &HttpRequest<'_>) -> Plan {
+    let facts = match request::read(&listener.contract, request) {
+        Ok(Request::Asks(_) | Request::Unknown) => return Plan::default(),
+        Ok(Request::Submits(facts)) => facts,
+        Err(why) => return Plan::lost(why.into()),
     };
-    let kept: Result<Vec<_>, _> = facts.into_iter().map(|facts| one(accounts, listener, facts)).collect();
-    Ok(kept?.into_iter().flatten().collect())
+    let mut plan = Plan { is_of_many: facts.len() > 1, ..Plan::default() };
+    for facts in facts {
+        match one(accounts, listener, facts) {
+            Ok(keep) => plan.keeps.extend(keep),
+            Err(why) => plan.lost.push(why),
+        }
+    }
+    plan
 }
 
 fn one(accounts: &Accounts, listener: &Account, facts: Facts) -> Result<Option<Keep>, NotKept> {

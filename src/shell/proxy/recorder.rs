@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
 
 use super::late::{Item, Late};
@@ -21,51 +21,50 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Returns once all of it is durable, with what its answer will be about. A request-id that stands for something
-    /// else is kept as a discrepancy, and passes: the gateway decides (400.1018).
-    pub async fn keep(&self, keeps: &[Keep]) -> Result<Vec<Asked>, NotKept> {
+    /// Returns once all of it is durable that can be, each with what its answer will be about. A request-id that
+    /// stands for something else is kept as a discrepancy, and passes: the gateway decides (400.1018).
+    pub async fn keep(&self, keeps: &[Keep]) -> Vec<Result<Asked, NotKept>> {
         let limit = self.keep_timeout;
-        timeout(limit, self.keep_all(keeps)).await.unwrap_or(Err(NotKept::Late(limit.as_millis())))
-    }
-
-    async fn keep_all(&self, keeps: &[Keep]) -> Result<Vec<Asked>, NotKept> {
-        let mut asked = Vec::new();
+        let until = Instant::now() + limit;
+        let mut kept = Vec::with_capacity(keeps.len());
         for keep in keeps {
-            let record = match keep {
-                Keep::Submission(seen) => {
-                    let kept = self.writer.see(Seen::clone(seen)).await.map_err(|_| NotKept::Down)?;
-                    if let Submitted::Refused(why) = kept {
-                        let field = why.field.map(|field| format!("`{field}` ")).unwrap_or_default();
-                        return Err(NotKept::Refused(format!("{field}{}", why.error)));
-                    }
-                    None
-                }
-                Keep::Operation(operation) => self.writer.pass(operation.clone()).await.map_err(|_| NotKept::Down)?,
-            };
-            asked.push(Asked::by(keep, record));
+            let one = timeout_at(until, self.keep_one(keep)).await;
+            kept.push(one.unwrap_or(Err(NotKept::Late(limit.as_millis()))));
         }
-        Ok(asked)
+        kept
     }
 
-    /// A request goes on although it was not kept.
-    pub fn passes_unkept(&self, merchant: &MerchantName, keeps: &[Keep], why: &NotKept) {
-        // What the store refused for its content it would refuse again.
-        let worth_holding = matches!(why, NotKept::Down | NotKept::Late(_));
-        let keeps = if worth_holding { keeps } else { &[] };
-        let ids: Vec<&str> = keeps.iter().filter_map(Keep::request_id).collect();
-        warn!(%merchant, request_ids = ids.join(" "), "a request passed unrecorded: {why}");
-        self.late.take(merchant, keeps, why, self.writer.clock.now().wall);
+    async fn keep_one(&self, keep: &Keep) -> Result<Asked, NotKept> {
+        let record = match keep {
+            Keep::Submission(seen) => {
+                let kept = self.writer.see(Seen::clone(seen)).await.map_err(|_| NotKept::Down)?;
+                if let Submitted::Refused(why) = kept {
+                    let field = why.field.map(|field| format!("`{field}` ")).unwrap_or_default();
+                    return Err(NotKept::Refused(format!("{field}{}", why.error)));
+                }
+                None
+            }
+            Keep::Operation(operation) => self.writer.pass(operation.clone()).await.map_err(|_| NotKept::Down)?,
+        };
+        Ok(Asked::by(keep, record))
+    }
+
+    /// A request, or a part of one, goes on although it was not kept. `keep`: where it can be read.
+    pub fn passes_unkept(&self, merchant: &MerchantName, keep: Option<&Keep>, why: &NotKept) {
+        let request_id = keep.and_then(Keep::request_id).unwrap_or_default();
+        // An id is the shop's text: what could move a terminal's cursor is escaped.
+        warn!(%merchant, ?request_id, "a request passed unrecorded: {why}");
+        self.late.take(merchant, keep.filter(|_| why.may_be_kept_yet()), why, self.writer.clock.now().wall);
     }
 
     /// Journals what the gateway answered. A store that is down gets it later.
-    pub async fn answered(&self, asked: Vec<Asked>, what: ResponseWhat) {
-        let is_one_of_many = asked.len() > 1;
+    pub async fn answered(&self, asked: Vec<Asked>, is_of_many: bool, what: ResponseWhat) {
         for asked in asked {
             let what = match (&what, &asked) {
                 // Its transactions belong to several requests: which is whose, the gateway tells when it is asked. And
                 // what an operation did is seen by a look alone.
                 (ResponseWhat::Answered { http_status, .. }, asked)
-                    if is_one_of_many || matches!(asked, Asked::Operation { .. }) =>
+                    if is_of_many || matches!(asked, Asked::Operation { .. }) =>
                 {
                     ResponseWhat::AnsweredUnread { http_status: *http_status }
                 }

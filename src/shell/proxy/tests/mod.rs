@@ -81,7 +81,7 @@ impl Desk {
             loop {
                 let (mut stream, _) = self.gateway.accept().await.expect("a connection");
                 let mut heard = String::new();
-                while !heard.ends_with("</payment>") {
+                while !heard.ends_with("</payment>") && !heard.ends_with("</multi-payments>") {
                     let mut bytes = [0; 4096];
                     let read = stream.read(&mut bytes).await.expect("read");
                     heard.push_str(std::str::from_utf8(&bytes[..read]).expect("text"));
@@ -235,6 +235,59 @@ async fn what_can_not_be_read_passes_and_a_person_is_told() {
         desk.until("a person is told", async || Some(desk.alerts().await).filter(|alerts| alerts.contains("unkept")));
     let alerts = alerts.await;
     assert!(alerts.contains("not watched: 1") && alerts.contains("begins like XML"), "{alerts}");
+    desk.end().await;
+}
+
+fn several(parts: &[(&str, &str, &str)]) -> String {
+    let part = |(account, id, amount): &(&str, &str, &str)| {
+        format!(
+            "<payment><merchant-account-id>{account}</merchant-account-id><request-id>{id}</request-id>\
+             <transaction-type>debit</transaction-type><requested-amount currency=\"EUR\">{amount}</requested-amount>\
+             </payment>"
+        )
+    };
+    let parts: String = parts.iter().map(part).collect();
+    let xmlns = "http://www.elastic-payments.com/schema/payment";
+    posted(&format!("<multi-payments xmlns=\"{xmlns}\"><payments>{parts}</payments></multi-payments>"))
+        .replace("/rest/payments/", "/rest/multi-payments/")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_payments_the_one_that_can_not_be_kept_is_told_and_the_others_are_watched() {
+    let desk = desk(WhenNotKept::FailOpen).await;
+    let shop = desk.send(several(&[("m-1", "r-1", "1.00"), ("m-9", "r-2", "1.00"), ("m-1", "r-3", "-1.00")])).await;
+    // The answer names transactions of all three: whose they are is not guessed.
+    let answer = "<payment xmlns=\"http://www.elastic-payments.com/schema/payment\"><transaction-id>t-2</transaction-id>\
+        <request-id>r-2</request-id><transaction-state>success</transaction-state></payment>";
+    desk.answer(&format!("HTTP/1.1 201 Created\r\nContent-Length: {}\r\n\r\n{answer}", answer.len())).await;
+    shop.await.expect("no panic");
+    let told = desk.until("its answer is journaled", async || {
+        Some(desk.explained("r-1").await).filter(|t| t.contains("HTTP 201"))
+    });
+    assert!(!told.await.contains("t-2"));
+    assert!(desk.payment("r-2").await.is_none() && desk.payment("r-3").await.is_none());
+    let alerts =
+        desk.until("a person is told", async || Some(desk.alerts().await).filter(|alerts| alerts.contains("unkept")));
+    let alerts = alerts.await;
+    assert!(alerts.contains("kept late and watched: 0; not watched: 2"), "{alerts}");
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fail_closed_sends_nothing_of_a_request_one_part_of_which_can_not_be_kept() {
+    let desk = desk(WhenNotKept::FailClosed).await;
+    let refused = desk.send(several(&[("m-1", "r-1", "1.00"), ("m-9", "r-2", "1.00")])).await.await.expect("no panic");
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("account m-9"), "{refused}");
+    assert!(desk.payment("r-1").await.is_none(), "nothing was sent, nothing is watched");
+
+    // This one is refused when the part before it is durable already.
+    let refused = desk.send(several(&[("m-1", "r-3", "1.00"), ("m-1", "r-4", "-1.00")])).await.await.expect("no panic");
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("is negative"), "{refused}");
+    assert!(desk.payment("r-4").await.is_none());
+    let told = desk.until("it is told", async || {
+        Some(desk.explained("r-3").await).filter(|told| told.contains("never sent to the gateway"))
+    });
+    told.await;
     desk.end().await;
 }
 
