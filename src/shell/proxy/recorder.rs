@@ -20,6 +20,14 @@ pub struct Recorder {
     pub keep_timeout: Duration,
 }
 
+/// What became of a request that passed, or did not.
+pub struct Told {
+    pub asked: Vec<Asked>,
+    /// What the gateway answers is about several requests.
+    pub is_of_many: bool,
+    pub what: ResponseWhat,
+}
+
 impl Recorder {
     /// Returns once all of it is durable that can be, each with what its answer will be about. A request-id that
     /// stands for something else is kept as a discrepancy, and passes: the gateway decides (400.1018).
@@ -57,8 +65,9 @@ impl Recorder {
         self.late.take(merchant, keep.filter(|_| why.may_be_kept_yet()), why, self.writer.clock.now().wall);
     }
 
-    /// Journals what the gateway answered. A store that is down gets it later.
-    pub async fn answered(&self, asked: Vec<Asked>, is_of_many: bool, what: ResponseWhat) {
+    /// Journals what became of a request. A store that is down gets it later.
+    pub async fn tell(&self, told: Option<Told>) {
+        let Some(Told { asked, is_of_many, what }) = told else { return };
         for asked in asked {
             let what = match (&what, &asked) {
                 // Its transactions belong to several requests: which is whose, the gateway tells when it is asked. And

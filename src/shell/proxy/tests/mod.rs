@@ -390,6 +390,42 @@ async fn an_answer_that_would_end_with_its_connection_and_broke_is_broken_for_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_ends_for_the_shop_before_it_is_journaled() {
+    let desk = desk(WhenNotKept::FailOpen).await;
+    for (id, answer, heard) in [
+        // Its end is the connection's.
+        ("r-1", "HTTP/1.1 201 Created\r\n\r\nok", "HTTP/1.1 201 Created\r\n\r\nok"),
+        ("r-2", "HTTP/1.1 201 Created\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", "Connection: close\r\n"),
+        ("r-3", "", "its outcome is unknown"),
+    ] {
+        let shop = desk.send(debit(id, "1.00")).await;
+        let (mut stream, _) = desk.hear().await;
+        // Nothing can be read or committed while it is held.
+        let books = desk.books.clone();
+        let (holds, held) = std::sync::mpsc::channel();
+        let (lets_go, let_go) = std::sync::mpsc::channel::<()>();
+        let holder = std::thread::spawn(move || {
+            let disk = books.disk();
+            let _ = holds.send(());
+            let _ = let_go.recv();
+            drop(disk);
+        });
+        held.recv().expect("it holds");
+        stream.write_all(answer.as_bytes()).await.expect("sent");
+        drop(stream);
+        let said = tokio::time::timeout(STUCK, shop).await.expect("the shop does not wait").expect("no panic");
+        assert!(said.contains(heard), "{id}: {said}");
+        drop(lets_go);
+        holder.join().expect("no panic");
+        desk.until("it is journaled", async || {
+            Some(desk.explained(id).await).filter(|told| told.contains("HTTP 201") || told.contains("got no answer"))
+        })
+        .await;
+    }
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_can_not_be_reached_was_sent_nothing() {
     let mut desk = desk(WhenNotKept::FailOpen).await;
     // A port that nobody listens on any more.
