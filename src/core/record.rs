@@ -75,6 +75,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         outcome: Option<PassedOutcome>,
     },
+    /// The recording proxy passes a submission again that was given up, or that was not sent the last time.
+    Again { number: PaymentNumber },
     /// The recording proxy passed requests of an account that were not kept in time.
     Unkept(Unkept),
     /// A person has an operation sent. Written before its first byte goes out: its outcome is unknown from here on.
@@ -213,6 +215,7 @@ impl Event {
             | Event::Conflicted { number, .. }
             | Event::Responded { number, .. }
             | Event::Passed { number, .. }
+            | Event::Again { number }
             | Event::Operated { number, .. }
             | Event::Concluded { number, .. }
             | Event::Overflowed { number }

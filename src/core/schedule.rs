@@ -191,6 +191,15 @@ impl Watch {
         }
     }
 
+    /// The request is sent again: ages count from now, and what earlier looks agreed on holds no more. What the gateway
+    /// asked us to wait stays.
+    pub fn begin_anew(&mut self, now: Timestamp) {
+        self.since = now;
+        self.looks = 0;
+        self.looked_at = None;
+        self.agreed.clear();
+    }
+
     /// A look without an answer: wait longer each time, or as long as the gateway asks, at most an hour.
     pub fn failed(&mut self, now: Timestamp, retry_after: Option<SignedDuration>, number: PaymentNumber) {
         self.failures = self.failures.saturating_add(1);

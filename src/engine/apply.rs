@@ -52,6 +52,10 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
             passed::operated(payment, sequence, operation, outcome.as_ref(), now);
             News::None
         }),
+        Event::Again { number } => change(draft, turn, *number, |payment| {
+            passed::again(payment, sequence, now);
+            News::None
+        }),
         Event::Unkept(unkept) => passed::unkept(draft, turn, unkept),
         Event::Operated { number, intent } => operated(draft, turn, *number, intent),
         Event::Concluded { number, operation, outcome, transactions, by, .. } => {
@@ -213,6 +217,7 @@ fn responded(
             payment.method = transaction.payment_methods.first().cloned();
         }
     }
+    payment.not_sent = outcome == ResponseOutcome::NotSent;
     passed::earlier_submit(&mut payment, transactions, Cause::UnprovenHint, turn.now);
     if outcome == ResponseOutcome::Unknown {
         let at = later(turn.now.steady, SignedDuration::from_secs(60));

@@ -109,6 +109,10 @@ fn sentence(record: &Record) -> (String, &'static str) {
             (what, "responses are unsigned: a hint with ids, nothing is booked from them")
         }
         Event::Passed { operation, outcome, .. } => passed(operation, outcome.as_ref()),
+        Event::Again { .. } => (
+            "the shop sent the same request again through the proxy".to_owned(),
+            "a request that is sent again is watched like a new one",
+        ),
         Event::Operated { intent, .. } => {
             let amount = intent.amount.map(|a| format!(" of {a}")).unwrap_or_default();
             let target = if intent.target.is_empty() { String::new() } else { format!(" for {}", intent.target) };

@@ -110,6 +110,10 @@ impl Engine {
             Some(payment) => match &payment.submission {
                 Some(first) if first.same_content(&submission) => {
                     let number = payment.number;
+                    // What the shop tells twice is the same; what it sends twice is another attempt.
+                    if told_by == Teller::Proxy && payment.begins_anew() {
+                        self.record(draft, Event::Again { number }, now)?;
+                    }
                     match (&first.gateway_order_number, submission.gateway_order_number) {
                         (None, Some(gateway_order_number)) => {
                             self.record(draft, Event::Amended { number, gateway_order_number }, now)?;

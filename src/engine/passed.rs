@@ -112,6 +112,14 @@ pub(super) fn operated(
     Owed::owe(&mut payment.watch.owed, later(now.steady, OPERATED_AFTER), &why, by);
 }
 
+/// The request of a payment that had been given up is on its way once more: it is watched like a new one.
+pub(super) fn again(payment: &mut Payment, sequence: u64, now: Now) {
+    payment.not_sent = false;
+    payment.watch.begin_anew(now.steady);
+    let why = "the shop sent the same request again: what came of it?";
+    Owed::owe(&mut payment.watch.owed, later(now.steady, OPERATED_AFTER), why, Some(sequence));
+}
+
 pub(super) fn unkept(draft: &mut Draft, turn: Turn, unkept: &Unkept) -> Result<(), Fault> {
     let Unkept { merchant, from, to, kept_late, lost, why } = unkept;
     let advice = if *lost > 0 { ", compare with the shop's orders and submit them again" } else { "" };

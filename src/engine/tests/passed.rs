@@ -137,6 +137,88 @@ fn a_payment_is_asked_about_in_the_account_its_request_named() {
     world.prove();
 }
 
+// ---- the same request again ----
+
+#[test]
+fn a_request_sent_again_after_it_was_given_up_is_watched_like_a_new_one() {
+    let mut world = World::new();
+    let submitted = || submission("signed", "a1", "20");
+    seen(&mut world, submitted(), Some(MAID));
+    while world.state("signed", "a1") != "unfinished" {
+        let look = world.next_look();
+        world.answer(&look, Outcome::NotFound, vec![]);
+    }
+    assert!(matches!(seen(&mut world, submitted(), Some(MAID)), Submitted::Same { .. }));
+    assert_eq!(world.state("signed", "a1"), "open", "nobody knows what becomes of it now");
+    assert!(told(&world, "a1").contains("the shop sent the same request again through the proxy"));
+    let sent = world.now.steady;
+    let mut minutes_after = Vec::new();
+    for _ in 0..4 {
+        let look = world.next_look();
+        minutes_after.push(world.now.steady.duration_since(sent).as_mins());
+        world.answer(&look, Outcome::NotFound, vec![]);
+        assert_eq!(world.state("signed", "a1"), "open");
+    }
+    assert_eq!(minutes_after, [1, 2, 4, 7]);
+    world.prove();
+}
+
+#[test]
+fn a_failed_payment_that_is_sent_again_is_looked_at_and_its_money_is_found() {
+    let mut world = World::new();
+    let submitted = || submission("signed", "a1", "20");
+    seen(&mut world, submitted(), Some(MAID));
+    let failed = transaction("t-1", "a1", "purchase", "failed", "20");
+    world.hear("signed", &signed(&failed));
+    assert_eq!(world.state("signed", "a1"), "failed");
+    world.pass(days(40));
+    seen(&mut world, submitted(), Some(MAID));
+    let sent = world.now.steady;
+    let look = world.next_look();
+    assert_eq!(world.now.steady.duration_since(sent), minutes(1));
+    world.answer(&look, Outcome::Found, vec![failed, transaction("t-2", "a1", "purchase", "success", "20")]);
+    assert_eq!(world.state("signed", "a1"), "paid");
+    world.prove();
+}
+
+#[test]
+fn a_request_that_was_not_sent_is_young_again_when_it_is() {
+    let mut world = World::new();
+    let submitted = || submission("signed", "a1", "20");
+    seen(&mut world, submitted(), Some(MAID));
+    responded(&mut world, "a1", ResponseWhat::NotSent);
+    for _ in 0..7 {
+        let look = world.next_look();
+        world.answer(&look, Outcome::NotFound, vec![]);
+    }
+    assert_eq!(world.state("signed", "a1"), "open");
+    seen(&mut world, submitted(), Some(MAID));
+    let sent = world.now.steady;
+    responded(&mut world, "a1", ResponseWhat::AnsweredUnread { http_status: 201 });
+    world.next_look();
+    assert_eq!(world.now.steady.duration_since(sent), minutes(1));
+    // Once more while it is open is nothing new.
+    let before = world.payment("signed", "a1");
+    seen(&mut world, submitted(), Some(MAID));
+    assert_eq!(world.payment("signed", "a1")["next_look_at"], before["next_look_at"]);
+    world.prove();
+}
+
+#[test]
+fn what_is_paid_or_told_again_by_the_shop_itself_is_only_the_same() {
+    let mut world = World::new();
+    world.submit("signed", "a1", "20");
+    world.hear("signed", &signed(&transaction("t-1", "a1", "purchase", "success", "20")));
+    world.submit("signed", "a2", "20");
+    world.hear("signed", &signed(&transaction("t-2", "a2", "purchase", "failed", "20")));
+    assert!(matches!(seen(&mut world, submission("signed", "a1", "20"), Some(MAID)), Submitted::Same { .. }));
+    assert!(matches!(world.submit("signed", "a2", "20"), Submitted::Same { .. }));
+    for id in ["a1", "a2"] {
+        assert!(!told(&world, id).contains("again"), "{id}");
+    }
+    world.prove();
+}
+
 // ---- operations, and what was not kept ----
 
 #[test]
