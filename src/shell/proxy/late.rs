@@ -22,6 +22,9 @@ use crate::words::time::Timestamp;
 
 /// Most that waits in memory; what comes beyond it is counted as lost.
 const ITEMS_MAX: usize = 4096;
+/// Bodies of answers that wait in memory at once, in bytes. Beyond it only the status of an answer waits: its ids
+/// are a hint, and a look finds them too.
+const BODIES_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Pause before the store is tried again.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 /// Least time between two records about one account: a shop without a readable request must not fill the journal.
@@ -55,6 +58,8 @@ struct Waiting {
 #[derive(Default)]
 struct Held {
     items: VecDeque<Waiting>,
+    /// Of the bodies in `items`.
+    body_bytes: usize,
     tallies: BTreeMap<MerchantName, Tally>,
 }
 
@@ -93,6 +98,8 @@ impl Late {
         let mut held = self.held();
         if held.items.len() < ITEMS_MAX {
             let counts_for = item.merchant().clone();
+            let item = item.without_body_over(BODIES_MAX_BYTES - held.body_bytes);
+            held.body_bytes += item.body_bytes();
             held.items.push_back(Waiting { item, counts_for });
         }
         drop(held);
@@ -126,7 +133,8 @@ impl Late {
             let is_request = item.is_request();
             let Ok(is_kept) = keep(writer, item).await else { return };
             let mut held = self.held();
-            held.items.pop_front();
+            let done = held.items.pop_front();
+            held.body_bytes -= done.map_or(0, |done| done.item.body_bytes());
             if let Some(tally) = held.tallies.get_mut(&counts_for).filter(|_| is_request) {
                 let count = if is_kept { &mut tally.unkept.kept_late } else { &mut tally.unkept.lost };
                 *count += 1;
@@ -203,6 +211,30 @@ impl Item {
         }
     }
 
+    /// Bytes of an answer's body that it holds.
+    fn body_bytes(&self) -> usize {
+        match self {
+            Item::Response(ResponseSeen { what: ResponseWhat::Answered { body, .. }, .. }) => body.len(),
+            Item::Submission(_) | Item::Operation(_) | Item::Response(_) | Item::PassedOn { .. } => 0,
+        }
+    }
+
+    /// The same, with its status alone where its body is longer than `room`.
+    fn without_body_over(self, room: usize) -> Item {
+        match self {
+            Item::Response(ResponseSeen {
+                merchant,
+                request_id,
+                what: ResponseWhat::Answered { http_status, body },
+            }) if body.len() > room => Item::Response(ResponseSeen {
+                merchant,
+                request_id,
+                what: ResponseWhat::AnsweredUnread { http_status },
+            }),
+            item => item,
+        }
+    }
+
     fn merchant(&self) -> &MerchantName {
         match self {
             Item::Submission(seen) => &seen.submission.merchant,
@@ -235,7 +267,7 @@ mod tests {
     use crate::engine::Target;
     use crate::shell::books::memory::MemoryBooks;
     use crate::shell::writer::tests::{name, started, submission};
-    use crate::words::id::TransactionId;
+    use crate::words::id::{RequestId, TransactionId};
 
     fn seen(id: &str) -> Keep {
         Keep::Submission(Box::new(Seen { submission: submission(id), sent_to: None }))
@@ -290,6 +322,32 @@ mod tests {
         }
         let held = late.held();
         assert_eq!((held.items.len(), held.tallies[&name()].unkept.lost), (ITEMS_MAX, 2));
+    }
+
+    #[tokio::test]
+    async fn answers_wait_with_their_bodies_as_long_as_those_fit() {
+        let writer = started(&MemoryBooks::default()).await;
+        let late = Late::default();
+        let answered = |id: &str, bytes: usize| {
+            Item::Response(ResponseSeen {
+                merchant: name(),
+                request_id: RequestId::new(id).expect("an id"),
+                what: ResponseWhat::Answered { http_status: 201, body: vec![b' '; bytes] },
+            })
+        };
+        let waiting = |late: &Late| {
+            let held = late.held();
+            let bodies: Vec<usize> = held.items.iter().map(|waiting| waiting.item.body_bytes()).collect();
+            (held.body_bytes, bodies)
+        };
+        let most = BODIES_MAX_BYTES;
+        late.take(&name(), Some(&seen("r-1")), &NotKept::Down, at(1));
+        for (id, bytes) in [("r-1", most - 10), ("r-2", 11), ("r-3", 10), ("r-4", 1)] {
+            late.take_answer(answered(id, bytes));
+        }
+        assert_eq!(waiting(&late), (most, vec![0, most - 10, 0, 10, 0]), "the status of the others waits all the same");
+        late.keep(&writer).await;
+        assert_eq!(waiting(&late), (0, vec![]), "their room is free again");
     }
 
     #[tokio::test]
