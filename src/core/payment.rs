@@ -44,6 +44,9 @@ pub struct Payment {
     /// The merchant account the request itself named, where the proxy saw it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_to: Option<String>,
+    /// The proxy saw its request before the shop told of it: what the shop tells adds to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_seen: bool,
     /// The last we heard of its request is that it was not sent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_sent: bool,
@@ -110,6 +113,7 @@ impl Payment {
             known: Vec::new(),
             hinted: Vec::new(),
             sent_to: None,
+            is_seen: false,
             not_sent: false,
             gateway_order_number: None,
             second_orders: Vec::new(),

@@ -57,6 +57,8 @@ pub enum Event {
     },
     /// The gateway order number came later.
     Amended { number: PaymentNumber, gateway_order_number: GatewayOrderNumber },
+    /// The shop told of a request that the proxy had seen before: the submission as it is with what was missing.
+    Filled { number: PaymentNumber, submission: Box<Submission> },
     /// The same request-id with other content; the first stays.
     Conflicted { number: PaymentNumber, field: String, offered: String },
     /// What the gateway answered the shop: a hint with ids.
@@ -212,6 +214,7 @@ impl Event {
         match self {
             Event::Submitted { number, .. }
             | Event::Amended { number, .. }
+            | Event::Filled { number, .. }
             | Event::Conflicted { number, .. }
             | Event::Responded { number, .. }
             | Event::Passed { number, .. }

@@ -39,6 +39,7 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
             submitted(draft, turn, *number, submission, *was_announced, (*told_by, sent_to.as_deref()))
         }
         Event::Amended { number, gateway_order_number } => amended(draft, turn, *number, gateway_order_number),
+        Event::Filled { number, submission } => filled(draft, turn, *number, submission),
         Event::Conflicted { number, field, offered } => change(draft, turn, *number, |_| {
             News::Event(Code::SubmissionConflict, format!("submitted again with another {field}: {offered}"), None)
         }),
@@ -151,6 +152,7 @@ fn submitted(
         settle::clear_orphan(draft, turn, &mut payment)?;
     }
     payment.is_imported = told_by == Teller::Import;
+    payment.is_seen = told_by == Teller::Proxy;
     payment.method = submission.payment_method.clone().or(payment.method);
     if let Some(gateway) = &submission.gateway_order_number {
         told_order(&mut payment, gateway);
@@ -180,6 +182,21 @@ fn amended(draft: &mut Draft, turn: Turn, number: PaymentNumber, gateway: &Gatew
         submission.gateway_order_number = Some(gateway.clone());
     }
     claim_named(draft, turn, &mut payment)?;
+    settle(draft, turn, payment, News::None)
+}
+
+/// What the shop told adds to what the proxy saw; ages go on counting from then.
+fn filled(draft: &mut Draft, turn: Turn, number: PaymentNumber, submission: &Submission) -> Result<(), Fault> {
+    let mut payment = books::payment_at(draft, number)?;
+    payment.method = submission.payment_method.clone().or(payment.method);
+    if let Some(gateway) = &submission.gateway_order_number {
+        told_order(&mut payment, gateway);
+    }
+    payment.submission = Some(submission.clone());
+    claim_named(draft, turn, &mut payment)?;
+    if let Some(parent) = submission.parent_transaction_id.as_ref().filter(|_| payment.root.is_none()) {
+        link(draft, &mut payment, &[parent.as_str()])?;
+    }
     settle(draft, turn, payment, News::None)
 }
 

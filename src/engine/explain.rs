@@ -87,6 +87,13 @@ fn sentence(record: &Record) -> (String, &'static str) {
         Event::Amended { gateway_order_number, .. } => {
             (format!("the shop told gateway order number {gateway_order_number}"), "now the gateway can be asked")
         }
+        Event::Filled { submission, .. } => {
+            let order = submission.order_number.as_ref().map(|o| format!(" for order {o}")).unwrap_or_default();
+            (
+                format!("the shop told more of the submission of {}{order} that the proxy had seen", submission.amount),
+                "what only one of the two states is no contradiction: both stand",
+            )
+        }
         Event::Conflicted { field, offered, .. } => (
             format!("the shop submitted the same request-id with another {field}: {offered}"),
             "the first submission stands",

@@ -116,6 +116,59 @@ fn a_request_on_the_wire_agrees_with_what_the_shop_told_of_it() {
 }
 
 #[test]
+fn what_the_shop_tells_adds_to_what_the_proxy_saw_before() {
+    let mut world = World::new();
+    let on_the_wire = || Submission { order_number: None, payment_method: None, ..submission("signed", "a1", "20") };
+    assert!(matches!(seen(&mut world, on_the_wire(), Some(MAID)), Submitted::Created { .. }));
+    let due = later(world.now.wall, days(3));
+    let told_of = || Submission { captures_due: Some(due), ..submission("signed", "a1", "20.00") };
+    let tell = |world: &mut World, submission: Submission| world.turn(|e, d, now| e.submit(d, submission, now));
+    assert!(matches!(tell(&mut world, told_of()), Submitted::Amended { .. }));
+    let payment = world.payment("signed", "a1");
+    assert_eq!((payment["order_number"].as_str(), payment["payment_method"].as_str()), (Some("order-a1"), Some("creditcard")));
+    assert_eq!(told(&world, "order-a1"), told(&world, "a1"), "it is found by its order");
+    assert!(told(&world, "a1").contains("the shop told more of the submission"));
+
+    // Told again, with all of it or with less, and seen again: the same.
+    assert!(matches!(tell(&mut world, told_of()), Submitted::Same { .. }));
+    assert!(matches!(tell(&mut world, on_the_wire()), Submitted::Same { .. }));
+    assert!(matches!(seen(&mut world, on_the_wire(), Some(MAID)), Submitted::Same { .. }));
+    // What both state must agree, whoever stated it first.
+    let other = Submission { amount: Amount::parse("21", "EUR").expect("money"), ..told_of() };
+    assert!(matches!(tell(&mut world, other), Submitted::Conflict { field: "amount", .. }));
+    let other = Submission { captures_due: Some(later(due, days(1))), ..told_of() };
+    assert!(matches!(tell(&mut world, other), Submitted::Conflict { field: "captures_due", .. }));
+    let other = Submission { order_number: OrderNumber::new("another").ok(), ..on_the_wire() };
+    assert!(matches!(seen(&mut world, other, Some(MAID)), Submitted::Conflict { field: "order_number", .. }));
+    world.prove();
+}
+
+#[test]
+fn a_gateway_order_number_that_the_proxy_did_not_see_is_told_with_the_rest() {
+    let mut world = World::new();
+    let on_the_wire = Submission { order_number: None, ..submission("hmac", "c1", "5") };
+    seen(&mut world, on_the_wire, None);
+    let gateway = GatewayOrderNumber::new("5550001").ok();
+    let told_of = Submission { gateway_order_number: gateway, ..submission("hmac", "c1", "5") };
+    assert!(matches!(world.turn(|e, d, now| e.submit(d, told_of, now)), Submitted::Amended { .. }));
+    let look = world.next_look();
+    assert!(look.queries.iter().any(|query| matches!(query, Query::OrderDetails { .. })), "{:?}", look.queries);
+    world.answer(&look, Outcome::Found, details("5550001", "REFUNDABLE", &[("5550001", "payment_closed", "5")]));
+    assert_eq!(world.ledger(), ["in 5.00 EUR"]);
+    world.prove();
+}
+
+#[test]
+fn what_the_shop_told_first_is_still_compared_whole_with_what_it_tells_again() {
+    let mut world = World::new();
+    world.submit("signed", "a1", "20");
+    let less = Submission { order_number: None, ..submission("signed", "a1", "20") };
+    let conflict = world.turn(|e, d, now| e.submit(d, less, now));
+    assert!(matches!(conflict, Submitted::Conflict { field: "order_number", .. }));
+    world.prove();
+}
+
+#[test]
 fn a_payment_is_asked_about_in_the_account_its_request_named() {
     let mut world = World::new();
     let name = MerchantName::new("signed").expect("a name");
