@@ -125,7 +125,10 @@ fn what_the_shop_tells_adds_to_what_the_proxy_saw_before() {
     let tell = |world: &mut World, submission: Submission| world.turn(|e, d, now| e.submit(d, submission, now));
     assert!(matches!(tell(&mut world, told_of()), Submitted::Amended { .. }));
     let payment = world.payment("signed", "a1");
-    assert_eq!((payment["order_number"].as_str(), payment["payment_method"].as_str()), (Some("order-a1"), Some("creditcard")));
+    assert_eq!(
+        (payment["order_number"].as_str(), payment["payment_method"].as_str()),
+        (Some("order-a1"), Some("creditcard"))
+    );
     assert_eq!(told(&world, "order-a1"), told(&world, "a1"), "it is found by its order");
     assert!(told(&world, "a1").contains("the shop told more of the submission"));
 

@@ -167,7 +167,7 @@ impl Connection {
         mut collected: Collected,
     ) -> (Result<After, Reply>, Option<Told>) {
         let way = self.way.clone();
-        let Plan { keeps, lost, is_of_many } = match collected.too_much.take() {
+        let Plan { keeps, lost, is_of_many, private } = match collected.too_much.take() {
             Some(why) => Plan::lost(why),
             None => {
                 let request = HttpRequest {
@@ -204,7 +204,7 @@ impl Connection {
                 Err(NotKept::Late(_)) => Some(Asked::by(keep, None)),
                 Err(_) => None,
             });
-            let told = Told { asked: asked.collect(), is_of_many, what: ResponseWhat::NotSent };
+            let told = Told { asked: asked.collect(), is_of_many, what: ResponseWhat::NotSent, private };
             return (Err(reply), Some(told));
         }
         lost.iter().for_each(|why| way.recorder.passes_unkept(&way.merchant, None, why));
@@ -220,7 +220,7 @@ impl Connection {
         }
         let is_sent = self.send(head, collected).await;
         let passed = self.answer(head, !asked.is_empty()).await;
-        let told = Told { asked, is_of_many, what: passed.evidence() };
+        let told = Told { asked, is_of_many, what: passed.evidence(), private };
         let after = match passed.finished(head, &way) {
             Ok(after) if after != After::Breaks && !is_sent => Ok(After::Closes),
             after => after,

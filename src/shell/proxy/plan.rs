@@ -4,7 +4,7 @@ use crate::core::account::{Account, Accounts, Contract};
 use crate::core::submission::Submission;
 use crate::core::transaction_type::{Direction, transaction_type};
 use crate::engine::{Operation, Seen, Target};
-use crate::wire::request::{self, Facts, HttpRequest, Kind, Request, Unreadable};
+use crate::wire::request::{self, Facts, HttpRequest, Kind, Private, Request, Unreadable};
 use crate::words::id::{MerchantName, RequestId};
 
 /// What becomes of one request in the books.
@@ -67,7 +67,7 @@ pub fn concerns_money(account: &Account, method: &str, path: &str) -> bool {
 }
 
 /// What a request is to the books.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Plan {
     /// What to keep, in the order the request states it. Empty, and nothing lost: it moves nothing.
     pub keeps: Vec<Keep>,
@@ -75,6 +75,8 @@ pub struct Plan {
     pub lost: Vec<NotKept>,
     /// It has several parts. Which transaction of the answer is whose, only the gateway's books tell.
     pub is_of_many: bool,
+    /// What the payer's card and account are: an answer that repeats them is not read.
+    pub private: Private,
 }
 
 impl Plan {
@@ -85,12 +87,12 @@ impl Plan {
 }
 
 pub fn plan(accounts: &Accounts, listener: &Account, request: &HttpRequest<'_>) -> Plan {
-    let facts = match request::read(&listener.contract, request) {
-        Ok(Request::Asks(_) | Request::Unknown) => return Plan::default(),
-        Ok(Request::Submits(facts)) => facts,
+    let (facts, private) = match request::read_private(&listener.contract, request) {
+        Ok((Request::Asks(_) | Request::Unknown, _)) => return Plan::default(),
+        Ok((Request::Submits(facts), private)) => (facts, private),
         Err(why) => return Plan::lost(why.into()),
     };
-    let mut plan = Plan { is_of_many: facts.len() > 1, ..Plan::default() };
+    let mut plan = Plan { is_of_many: facts.len() > 1, private, ..Plan::default() };
     for facts in facts {
         match one(accounts, listener, facts) {
             Ok(keep) => plan.keeps.extend(keep),

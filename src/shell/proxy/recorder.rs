@@ -10,6 +10,8 @@ use super::late::{Item, Late};
 use super::plan::{Asked, Keep, NotKept};
 use crate::engine::{Operation, Responded, ResponseSeen, ResponseWhat, Seen, Submitted};
 use crate::shell::writer::Writer;
+use crate::wire;
+use crate::wire::request::Private;
 use crate::words::id::MerchantName;
 
 #[derive(Clone)]
@@ -26,6 +28,20 @@ pub struct Told {
     /// What the gateway answers is about several requests.
     pub is_of_many: bool,
     pub what: ResponseWhat,
+    pub private: Private,
+}
+
+impl Told {
+    /// Whether an answer's body may be kept for what it says of its one request.
+    fn is_readable(&self, body: &[u8]) -> bool {
+        let repeats = || {
+            let transactions = wire::wpg::decode(body, None).map(|message| message.transactions).unwrap_or_default();
+            self.private.is_repeated_in(&transactions)
+        };
+        // Its transactions belong to several requests: which is whose, the gateway tells when it is asked. And a shop
+        // that writes a card number for an order number has it repeated by the gateway.
+        !self.is_of_many && !repeats()
+    }
 }
 
 impl Recorder {
@@ -67,23 +83,27 @@ impl Recorder {
 
     /// Journals what became of a request. A store that is down gets it later.
     pub async fn tell(&self, told: Option<Told>) {
-        let Some(Told { asked, is_of_many, what }) = told else { return };
-        for asked in asked {
-            let what = match (&what, &asked) {
-                // Its transactions belong to several requests: which is whose, the gateway tells when it is asked. And
-                // what an operation did is seen by a look alone.
-                (ResponseWhat::Answered { http_status, .. }, asked)
-                    if is_of_many || matches!(asked, Asked::Operation { .. }) =>
-                {
-                    ResponseWhat::AnsweredUnread { http_status: *http_status }
-                }
-                (what, _) => what.clone(),
-            };
+        let Some(told) = told else { return };
+        let what = match &told.what {
+            ResponseWhat::Answered { http_status, body } if !told.is_readable(body) => {
+                ResponseWhat::AnsweredUnread { http_status: *http_status }
+            }
+            what => what.clone(),
+        };
+        for asked in told.asked {
+            let what = what.clone();
             match asked {
                 Asked::Submission { merchant, request_id } => {
                     self.responded(ResponseSeen { merchant, request_id, what }).await;
                 }
-                Asked::Operation { operation, record } => self.passed_on(operation, record, what).await,
+                Asked::Operation { operation, record } => {
+                    // What it did is seen by a look alone.
+                    let what = match what {
+                        ResponseWhat::Answered { http_status, .. } => ResponseWhat::AnsweredUnread { http_status },
+                        what => what,
+                    };
+                    self.passed_on(operation, record, what).await;
+                }
             }
         }
     }
