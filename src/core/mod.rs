@@ -3,6 +3,7 @@
 pub mod transaction_type;
 pub mod status_code;
 pub mod message;
+pub mod private;
 pub mod account;
 pub mod submission;
 pub mod look;

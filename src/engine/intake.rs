@@ -3,6 +3,7 @@
 use crate::core::account::Contract;
 use crate::core::message::{Dialect, Transaction};
 use crate::core::payment::Payment;
+use crate::core::private::looks_private;
 use crate::core::record::{Event, ResponseOutcome};
 use crate::core::submission::{Submission, Teller};
 pub use crate::engine::digest::digest;
@@ -29,8 +30,8 @@ const TEXT_MAX_BYTES: usize = 255;
 /// Payment methods and statuses of a transaction that are journaled; up to 6 were seen.
 const LIST_MAX: usize = 20;
 
-/// A transaction without what the journal must not hold: custom fields may name people, and a stranger's text may
-/// be of any length.
+/// A transaction without what the journal must not hold: custom fields may name people, an order number may be a card's,
+/// and a stranger's text may be of any length.
 pub fn allow_listed(mut transaction: Transaction) -> Transaction {
     let fits = |text: &String| text.len() <= TEXT_MAX_BYTES;
     let t = &mut transaction;
@@ -47,6 +48,8 @@ pub fn allow_listed(mut transaction: Transaction) -> Transaction {
     ] {
         *text = text.take().filter(fits);
     }
+    // A shop may write a card number for it, and the gateway repeats it for ever. No rule asks for it.
+    t.order_number = t.order_number.take().filter(|number| !looks_private(number));
     t.payment_methods.retain(fits);
     t.payment_methods.truncate(LIST_MAX);
     t.statuses.retain(|status| fits(&status.code) && status.severity.as_ref().is_none_or(fits));

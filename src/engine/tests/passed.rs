@@ -193,6 +193,30 @@ fn a_payment_is_asked_about_in_the_account_its_request_named() {
     world.prove();
 }
 
+#[test]
+fn a_card_number_that_a_shop_wrote_for_an_order_number_is_kept_from_no_message() {
+    let mut world = World::new();
+    let card = "4111111111111111";
+    let echoed = |id: &str, order: &str| Transaction {
+        order_number: Some(order.to_owned()),
+        ..transaction(id, "a1", "authorization", "success", "20")
+    };
+    world.submit("signed", "a1", "20");
+    responded(
+        &mut world,
+        "a1",
+        ResponseWhat::Answered { http_status: 201, body: wpg::encode::payment_xml(&echoed("t-1", card)).into_bytes() },
+    );
+    world.hear("signed", &signed(&echoed("t-1", card)));
+    let look = world.next_look();
+    world.answer(&look, Outcome::Found, vec![echoed("t-1", card), echoed("t-2", "order-a1")]);
+    let journal = world.engine.journal(&world.store, 0, 1_000).expect("no fault");
+    let journal = serde_json::to_string(&journal.items).expect("json");
+    assert!(!journal.contains(card) && journal.contains(r#""order_number":"order-a1""#));
+    assert!(journal.contains("t-2"), "the rest of it is kept");
+    world.prove();
+}
+
 // ---- the same request again ----
 
 #[test]
