@@ -153,6 +153,29 @@ fn back_end_operations_name_the_order_they_act_on() {
 }
 
 #[test]
+fn an_operation_in_an_address_is_read_like_one_in_a_body() {
+    let get = |path: &str| match read(&checkout(), &HttpRequest { method: "GET", path, content_type: None, body: b"" })
+    {
+        Ok(Request::Submits(all)) => all.iter().map(line).collect::<Vec<_>>().join(" & "),
+        Ok(other) => format!("{other:?}"),
+        Err(why) => format!("unreadable: {why}"),
+    };
+    for (path, expected) in [
+        ("/page/init-server.php?shopRequestId=r-1&amount=12%2C50&currency=EUR", "Payment, r-1, 12.50 EUR"),
+        ("/page/toolkit.php?command=refund&orderNumber=7&amount=1&currency=EUR", "refund, 1.00 EUR, number 7"),
+        ("/seamless/backend/approveReversal?orderNumber=7#top", "approveReversal, number 7"),
+        ("/seamless/backend/getOrderDetails?orderNumber=7", "Asks(BackEnd(GetOrderDetails))"),
+        ("/page/toolkit.php?orderNumber=7", "unreadable: the form names no back-end operation that the gateway has"),
+        ("/page/toolkit.php?", "Unknown"),
+        ("/page/toolkit.php#?command=refund", "Unknown"),
+        ("/page/style.css?command=refund", "Unknown"),
+        ("/seamless/frontend/init?shopRequestId=4111111111111111&pan=4111111111111111", "Payment"),
+    ] {
+        assert_eq!(get(path), expected, "{path}");
+    }
+}
+
+#[test]
 fn what_asks_and_what_nobody_knows_is_passed_by() {
     for (contract, method, path, expected) in [
         (wpg(), "GET", "/engine/rest/merchants/m/payments/t", Ok(Request::Asks(Question::Retrieval))),

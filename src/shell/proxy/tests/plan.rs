@@ -213,6 +213,9 @@ fn only_what_may_move_money_is_read_before_it_passes() {
         ("at", "POST", "/seamless/backend/refund", true),
         ("at", "POST", "/seamless/dataStorage/init", false),
         ("at", "GET", "/page/style.css", false),
+        ("at", "GET", "/page/toolkit.php?command=refund&orderNumber=77", true),
+        ("at", "GET", "/page/toolkit.php?command=getOrderDetails&orderNumber=77", false),
+        ("at", "GET", "/page/init.php", false),
     ] {
         assert_eq!(concerns_money(of(listener), method, path), concerns, "{method} {path}");
     }
