@@ -3,6 +3,7 @@
 pub mod transaction_type;
 pub mod status_code;
 pub mod message;
+pub mod private;
 pub mod account;
 pub mod submission;
 pub mod look;
@@ -14,6 +15,7 @@ pub mod ledger;
 pub mod lifecycle;
 pub mod discrepancy;
 pub mod standing;
+pub mod owed;
 pub mod schedule;
 pub mod relay;
 pub mod policy;

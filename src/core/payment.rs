@@ -44,6 +44,12 @@ pub struct Payment {
     /// The merchant account the request itself named, where the proxy saw it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_to: Option<String>,
+    /// The proxy saw its request before the shop told of it: what the shop tells adds to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_seen: bool,
+    /// The last we heard of its request is that it was not sent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_sent: bool,
     pub gateway_order_number: Option<GatewayOrderNumber>,
     /// `checkout`: further gateway order numbers that verified messages named under the same own id.
     #[serde(default)]
@@ -107,6 +113,8 @@ impl Payment {
             known: Vec::new(),
             hinted: Vec::new(),
             sent_to: None,
+            is_seen: false,
+            not_sent: false,
             gateway_order_number: None,
             second_orders: Vec::new(),
             method: None,
@@ -139,6 +147,11 @@ impl Payment {
     /// An operation of which nobody knows whether it took effect.
     pub fn unknown_operation(&self) -> Option<&Operation> {
         self.operations.iter().find(|operation| operation.outcome.is_unknown())
+    }
+
+    /// Whether its request, sent again, begins anew: the attempt before it has ended without money, or did not happen.
+    pub fn begins_anew(&self) -> bool {
+        self.not_sent || !(self.state == State::Open || self.state.is_income())
     }
 
     pub fn amount(&self) -> Option<Amount> {

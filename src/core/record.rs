@@ -57,6 +57,8 @@ pub enum Event {
     },
     /// The gateway order number came later.
     Amended { number: PaymentNumber, gateway_order_number: GatewayOrderNumber },
+    /// The shop told of a request that the proxy had seen before: the submission as it is with what was missing.
+    Filled { number: PaymentNumber, submission: Box<Submission> },
     /// The same request-id with other content; the first stays.
     Conflicted { number: PaymentNumber, field: String, offered: String },
     /// What the gateway answered the shop: a hint with ids.
@@ -67,8 +69,16 @@ pub enum Event {
         digest: Option<String>,
         transactions: Vec<Transaction>,
     },
-    /// The recording proxy passed an operation of the shop's on a payment that is no submission of its own.
-    Passed { number: PaymentNumber, operation: String },
+    /// The recording proxy passes an operation of the shop's on a payment that is no submission of its own: written
+    /// before its first byte goes out, and again with what became of it.
+    Passed {
+        number: PaymentNumber,
+        operation: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outcome: Option<PassedOutcome>,
+    },
+    /// The recording proxy passes a submission again that was given up, or that was not sent the last time.
+    Again { number: PaymentNumber },
     /// The recording proxy passed requests of an account that were not kept in time.
     Unkept(Unkept),
     /// A person has an operation sent. Written before its first byte goes out: its outcome is unknown from here on.
@@ -90,7 +100,13 @@ pub enum Event {
     /// Messages for a payment that no longer fit its allowance went to the ring; counted here once.
     Overflowed { number: PaymentNumber },
     /// A look and its answers. `number` is the payment that was asked about.
-    Looked { number: PaymentNumber, answers: Vec<Answer> },
+    Looked {
+        number: PaymentNumber,
+        answers: Vec<Answer>,
+        /// When it was asked (steady clock), where that decides what it may have seen.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked_at: Option<Timestamp>,
+    },
     /// A person asked for a look now.
     Asked { number: PaymentNumber },
     /// The time of an unaskable payment is over.
@@ -143,6 +159,15 @@ pub enum ResponseOutcome {
     Unknown,
 }
 
+/// What became of an operation that passed, as far as its answer tells.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PassedOutcome {
+    /// The record of its sending; `None` where that was not durable in time.
+    pub of: Option<u64>,
+    pub outcome: ResponseOutcome,
+    pub http_status: Option<u16>,
+}
+
 /// Requests that went to the gateway although nothing of them was durable: `fail-open`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Unkept {
@@ -189,9 +214,11 @@ impl Event {
         match self {
             Event::Submitted { number, .. }
             | Event::Amended { number, .. }
+            | Event::Filled { number, .. }
             | Event::Conflicted { number, .. }
             | Event::Responded { number, .. }
             | Event::Passed { number, .. }
+            | Event::Again { number }
             | Event::Operated { number, .. }
             | Event::Concluded { number, .. }
             | Event::Overflowed { number }

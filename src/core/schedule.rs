@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::core::lifecycle::State;
+use crate::core::owed::Owed;
 use crate::words::id::PaymentNumber;
 use crate::words::time::{SignedDuration, Timestamp, days, hours, later, minutes};
 
@@ -134,6 +135,9 @@ pub struct Watch {
     pub hint_looked_at: Option<Timestamp>,
     /// A look that something brought forward, and what.
     pub soon: Option<Soon>,
+    /// A look owed to what the shop sent, which no earlier one pays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owed: Option<Owed>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -183,7 +187,17 @@ impl Watch {
             agreed: Vec::new(),
             hint_looked_at: None,
             soon: None,
+            owed: None,
         }
+    }
+
+    /// The request is sent again: ages count from now, and what earlier looks agreed on holds no more. What the gateway
+    /// asked us to wait stays.
+    pub fn begin_anew(&mut self, now: Timestamp) {
+        self.since = now;
+        self.looks = 0;
+        self.looked_at = None;
+        self.agreed.clear();
     }
 
     /// A look without an answer: wait longer each time, or as long as the gateway asks, at most an hour.
@@ -306,12 +320,19 @@ pub fn plan(state: State, watch: &Watch, method: &Method, can_ask: bool, number:
         let at = opens.map_or(soon.at, |window| soon.at.max(later(watch.since, window)));
         Next { at, phase: Phase::Soon, why: soon.why.clone() }
     });
+    let soon = soon.into_iter().chain(owed(watch)).min_by_key(|next| next.at);
     let next = match (scheduled, soon) {
         (Some(scheduled), Some(soon)) if soon.at < scheduled.at => Some(soon),
         (None, soon) => soon,
         (scheduled, _) => scheduled,
     }?;
     Some(Next { at: watch.retry_at.map_or(next.at, |retry| retry.max(next.at)), ..next })
+}
+
+/// The look that is owed to what the shop sent. Not even a method that minds being asked keeps it back: it acts on
+/// what became of the payment before.
+pub fn owed(watch: &Watch) -> Option<Next> {
+    watch.owed.as_ref().map(|owed| Next { at: owed.at, phase: Phase::Soon, why: owed.why.clone() })
 }
 
 fn scheduled(state: State, watch: &Watch, method: &Method, number: PaymentNumber) -> Option<Next> {

@@ -83,4 +83,24 @@ impl Submission {
             ..self
         }
     }
+
+    /// This submission with what it lacks and `more`, which contradicts it nowhere, states.
+    pub fn filled_by(&self, more: Submission) -> Submission {
+        fn first<T: Clone>(ours: &Option<T>, more: Option<T>) -> Option<T> {
+            ours.clone().or(more)
+        }
+        Submission {
+            order_number: first(&self.order_number, more.order_number),
+            transaction_type: first(&self.transaction_type, more.transaction_type),
+            payment_method: first(&self.payment_method, more.payment_method),
+            parent_transaction_id: first(&self.parent_transaction_id, more.parent_transaction_id),
+            gateway_order_number: first(&self.gateway_order_number, more.gateway_order_number),
+            periodic: first(&self.periodic, more.periodic),
+            basket: first(&self.basket, more.basket),
+            custom_fields: first(&self.custom_fields, more.custom_fields),
+            resolver_category: first(&self.resolver_category, more.resolver_category),
+            captures_due: first(&self.captures_due, more.captures_due),
+            ..self.clone()
+        }
+    }
 }

@@ -39,6 +39,7 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
             submitted(draft, turn, *number, submission, *was_announced, (*told_by, sent_to.as_deref()))
         }
         Event::Amended { number, gateway_order_number } => amended(draft, turn, *number, gateway_order_number),
+        Event::Filled { number, submission } => filled(draft, turn, *number, submission),
         Event::Conflicted { number, field, offered } => change(draft, turn, *number, |_| {
             News::Event(Code::SubmissionConflict, format!("submitted again with another {field}: {offered}"), None)
         }),
@@ -48,8 +49,12 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
             let outcome = if is_no_answer { ResponseOutcome::Unknown } else { *outcome };
             responded(draft, turn, *number, outcome, transactions)
         }
-        Event::Passed { number, operation } => change(draft, turn, *number, |payment| {
-            passed::operated(payment, operation, now);
+        Event::Passed { number, operation, outcome } => change(draft, turn, *number, |payment| {
+            passed::operated(payment, sequence, operation, outcome.as_ref(), now);
+            News::None
+        }),
+        Event::Again { number } => change(draft, turn, *number, |payment| {
+            passed::again(payment, sequence, now);
             News::None
         }),
         Event::Unkept(unkept) => passed::unkept(draft, turn, unkept),
@@ -63,7 +68,7 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
             payment.unverified = payment.unverified.saturating_add(1);
             News::None
         }),
-        Event::Looked { number, answers } => looked(draft, turn, *number, answers),
+        Event::Looked { number, answers, asked_at } => looked(draft, turn, *number, answers, *asked_at),
         Event::Asked { number } => change(draft, turn, *number, |payment| {
             payment.watch.retry_at = None;
             payment.watch.look_soon(now.steady, "a person asked for it", Cause::Other);
@@ -147,6 +152,7 @@ fn submitted(
         settle::clear_orphan(draft, turn, &mut payment)?;
     }
     payment.is_imported = told_by == Teller::Import;
+    payment.is_seen = told_by == Teller::Proxy;
     payment.method = submission.payment_method.clone().or(payment.method);
     if let Some(gateway) = &submission.gateway_order_number {
         told_order(&mut payment, gateway);
@@ -176,6 +182,21 @@ fn amended(draft: &mut Draft, turn: Turn, number: PaymentNumber, gateway: &Gatew
         submission.gateway_order_number = Some(gateway.clone());
     }
     claim_named(draft, turn, &mut payment)?;
+    settle(draft, turn, payment, News::None)
+}
+
+/// What the shop told adds to what the proxy saw; ages go on counting from then.
+fn filled(draft: &mut Draft, turn: Turn, number: PaymentNumber, submission: &Submission) -> Result<(), Fault> {
+    let mut payment = books::payment_at(draft, number)?;
+    payment.method = submission.payment_method.clone().or(payment.method);
+    if let Some(gateway) = &submission.gateway_order_number {
+        told_order(&mut payment, gateway);
+    }
+    payment.submission = Some(submission.clone());
+    claim_named(draft, turn, &mut payment)?;
+    if let Some(parent) = submission.parent_transaction_id.as_ref().filter(|_| payment.root.is_none()) {
+        link(draft, &mut payment, &[parent.as_str()])?;
+    }
     settle(draft, turn, payment, News::None)
 }
 
@@ -213,6 +234,7 @@ fn responded(
             payment.method = transaction.payment_methods.first().cloned();
         }
     }
+    payment.not_sent = outcome == ResponseOutcome::NotSent;
     passed::earlier_submit(&mut payment, transactions, Cause::UnprovenHint, turn.now);
     if outcome == ResponseOutcome::Unknown {
         let at = later(turn.now.steady, SignedDuration::from_secs(60));

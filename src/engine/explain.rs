@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::core::look::{Answer, Outcome, Query};
 use crate::core::message::{Format, Transaction};
 use crate::core::payment::Payment;
-use crate::core::record::{Event, Notified, Record, ResponseOutcome, Weight};
+use crate::core::record::{Event, Notified, PassedOutcome, Record, ResponseOutcome, Weight};
 use crate::core::relay::Attempt;
 use crate::core::submission::Teller;
 use crate::engine::views::EVIDENCE_MAX;
@@ -87,6 +87,13 @@ fn sentence(record: &Record) -> (String, &'static str) {
         Event::Amended { gateway_order_number, .. } => {
             (format!("the shop told gateway order number {gateway_order_number}"), "now the gateway can be asked")
         }
+        Event::Filled { submission, .. } => {
+            let order = submission.order_number.as_ref().map(|o| format!(" for order {o}")).unwrap_or_default();
+            (
+                format!("the shop told more of the submission of {}{order} that the proxy had seen", submission.amount),
+                "what only one of the two states is no contradiction: both stand",
+            )
+        }
         Event::Conflicted { field, offered, .. } => (
             format!("the shop submitted the same request-id with another {field}: {offered}"),
             "the first submission stands",
@@ -108,9 +115,11 @@ fn sentence(record: &Record) -> (String, &'static str) {
             }
             (what, "responses are unsigned: a hint with ids, nothing is booked from them")
         }
-        Event::Passed { operation, .. } => {
-            (format!("the shop sent {operation} through the proxy"), "what came of it is asked soon")
-        }
+        Event::Passed { operation, outcome, .. } => passed(operation, outcome.as_ref()),
+        Event::Again { .. } => (
+            "the shop sent the same request again through the proxy".to_owned(),
+            "a request that is sent again is watched like a new one",
+        ),
         Event::Operated { intent, .. } => {
             let amount = intent.amount.map(|a| format!(" of {a}")).unwrap_or_default();
             let target = if intent.target.is_empty() { String::new() } else { format!(" for {}", intent.target) };
@@ -164,6 +173,24 @@ fn sentence(record: &Record) -> (String, &'static str) {
         | Event::Imported { .. }
         | Event::RelayedOthers { .. }
         | Event::Relay { .. } => ("something about the daemon itself".into(), ""),
+    }
+}
+
+fn passed(operation: &str, outcome: Option<&PassedOutcome>) -> (String, &'static str) {
+    let Some(outcome) = outcome else {
+        return (format!("the shop sent {operation} through the proxy"), "what came of it is asked soon");
+    };
+    match outcome.outcome {
+        ResponseOutcome::NotSent => {
+            (format!("{operation} was never sent to the gateway"), "what was not sent needs no look")
+        }
+        ResponseOutcome::Unknown => {
+            (format!("{operation} got no answer"), "it may have taken effect: asked a minute after we gave up waiting")
+        }
+        ResponseOutcome::Answered => {
+            let status = outcome.http_status.map(|s| format!(" (HTTP {s})")).unwrap_or_default();
+            (format!("the gateway answered {operation}{status}"), "what came of it is asked a minute after the answer")
+        }
     }
 }
 

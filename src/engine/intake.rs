@@ -2,6 +2,8 @@
 
 use crate::core::account::Contract;
 use crate::core::message::{Dialect, Transaction};
+use crate::core::payment::Payment;
+use crate::core::private::looks_private;
 use crate::core::record::{Event, ResponseOutcome};
 use crate::core::submission::{Submission, Teller};
 pub use crate::engine::digest::digest;
@@ -28,8 +30,8 @@ const TEXT_MAX_BYTES: usize = 255;
 /// Payment methods and statuses of a transaction that are journaled; up to 6 were seen.
 const LIST_MAX: usize = 20;
 
-/// A transaction without what the journal must not hold: custom fields may name people, and a stranger's text may
-/// be of any length.
+/// A transaction without what the journal must not hold: custom fields may name people, an order number may be a card's,
+/// and a stranger's text may be of any length.
 pub fn allow_listed(mut transaction: Transaction) -> Transaction {
     let fits = |text: &String| text.len() <= TEXT_MAX_BYTES;
     let t = &mut transaction;
@@ -46,6 +48,8 @@ pub fn allow_listed(mut transaction: Transaction) -> Transaction {
     ] {
         *text = text.take().filter(fits);
     }
+    // A shop may write a card number for it, and the gateway repeats it for ever. No rule asks for it.
+    t.order_number = t.order_number.take().filter(|number| !looks_private(number));
     t.payment_methods.retain(fits);
     t.payment_methods.truncate(LIST_MAX);
     t.statuses.retain(|status| fits(&status.code) && status.severity.as_ref().is_none_or(fits));
@@ -69,7 +73,8 @@ impl Engine {
         self.submit_by(draft, submission, Teller::Shop, None, now)
     }
 
-    /// Keeps a submission the recording proxy saw. Beside one that the shop told, only what both state is compared.
+    /// Keeps a submission the recording proxy saw. Beside one that the shop tells, only what both state is compared,
+    /// whichever came first; what the shop tells of one that was seen fills what is missing there.
     pub fn submit_seen(&self, draft: &mut Draft, seen: Seen, now: Now) -> Result<Submitted, Fault> {
         self.submit_by(draft, seen.submission, Teller::Proxy, seen.sent_to, now)
     }
@@ -82,7 +87,7 @@ impl Engine {
         sent_to: Option<String>,
         now: Now,
     ) -> Result<Submitted, Fault> {
-        let mut submission = without_custom_values(submission);
+        let submission = without_custom_values(submission);
         if let Err(refusal) = self.acceptable(&submission) {
             return Ok(Submitted::Refused(refusal));
         }
@@ -92,11 +97,6 @@ impl Engine {
             Some(number) => Some(books::payment_at(draft, number)?),
             None => None,
         };
-        if told_by == Teller::Proxy
-            && let Some(first) = kept.as_ref().and_then(|payment| payment.submission.as_ref())
-        {
-            submission = submission.seen_beside(first);
-        }
         if let Some(gateway) = &submission.gateway_order_number
             && let Some(owner) = books::by_gateway_order(draft, &merchant, gateway.as_str())?
             && Some(owner) != found
@@ -108,34 +108,62 @@ impl Engine {
         }
         match kept {
             Some(payment) => match &payment.submission {
-                Some(first) if first.same_content(&submission) => {
-                    let number = payment.number;
-                    match (&first.gateway_order_number, submission.gateway_order_number) {
-                        (None, Some(gateway_order_number)) => {
-                            self.record(draft, Event::Amended { number, gateway_order_number }, now)?;
-                            Ok(Submitted::Amended { number })
-                        }
-                        _ => Ok(Submitted::Same { number }),
-                    }
-                }
-                Some(first) => {
-                    let (field, offered) = difference(first, &submission);
-                    let number = payment.number;
-                    // The same conflict again is no news, and a loop in a shop must not fill the journal.
-                    let what = format!("submitted again with another {field}: {offered}");
-                    let is_known = payment.discrepancies.iter().any(|d| d.what == what);
-                    // Of an import it is told in one line with the others.
-                    if !is_known && told_by != Teller::Import {
-                        self.record(draft, Event::Conflicted { number, field: field.to_owned(), offered }, now)?;
-                    }
-                    Ok(Submitted::Conflict { number, field })
-                }
+                Some(first) => self.submit_again(draft, &payment, first, submission, told_by, now),
                 None => self.keep(draft, payment.number, submission, (told_by, sent_to), now),
             },
             None => {
                 let number = PaymentNumber(books::next_number(draft, Table::Payments)?);
                 self.keep(draft, number, submission, (told_by, sent_to), now)
             }
+        }
+    }
+
+    /// A submission of a request-id that stands for a submission already.
+    fn submit_again(
+        &self,
+        draft: &mut Draft,
+        payment: &Payment,
+        first: &Submission,
+        submission: Submission,
+        told_by: Teller,
+        now: Now,
+    ) -> Result<Submitted, Fault> {
+        let number = payment.number;
+        let is_seen = told_by == Teller::Proxy;
+        // A request on the wire need not say what a shop tells, nor the other way round.
+        let comparable = match is_seen || payment.is_seen {
+            true => submission.clone().seen_beside(first),
+            false => submission.clone(),
+        };
+        if !first.same_content(&comparable) {
+            let (field, offered) = difference(first, &comparable);
+            // The same conflict again is no news, and a loop in a shop must not fill the journal.
+            let what = format!("submitted again with another {field}: {offered}");
+            let is_known = payment.discrepancies.iter().any(|d| d.what == what);
+            // Of an import it is told in one line with the others.
+            if !is_known && told_by != Teller::Import {
+                self.record(draft, Event::Conflicted { number, field: field.to_owned(), offered }, now)?;
+            }
+            return Ok(Submitted::Conflict { number, field });
+        }
+        // What the shop tells twice is the same; what it sends twice is another attempt.
+        if is_seen && payment.begins_anew() {
+            self.record(draft, Event::Again { number }, now)?;
+        }
+        if payment.is_seen && !is_seen {
+            let filled = first.filled_by(submission);
+            if filled == *first {
+                return Ok(Submitted::Same { number });
+            }
+            self.record(draft, Event::Filled { number, submission: Box::new(filled) }, now)?;
+            return Ok(Submitted::Amended { number });
+        }
+        match (&first.gateway_order_number, comparable.gateway_order_number) {
+            (None, Some(gateway_order_number)) => {
+                self.record(draft, Event::Amended { number, gateway_order_number }, now)?;
+                Ok(Submitted::Amended { number })
+            }
+            _ => Ok(Submitted::Same { number }),
         }
     }
 

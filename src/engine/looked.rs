@@ -6,6 +6,7 @@ use crate::core::account::{Account, Contract};
 use crate::core::discrepancy::Code;
 use crate::core::look::{Answer, Outcome, Query};
 use crate::core::message::{Dialect, Transaction};
+use crate::core::owed::Owed;
 use crate::core::payment::Payment;
 use crate::core::policy::Policy;
 use crate::engine::facts::join_fact;
@@ -13,7 +14,7 @@ use crate::engine::settle::{News, Turn, settle};
 use crate::engine::{ask, books, route, settle, unknown};
 use crate::store::{Draft, Fault, Table};
 use crate::words::id::PaymentNumber;
-use crate::words::time::SignedDuration;
+use crate::words::time::{SignedDuration, Timestamp};
 
 /// Least wait after the gateway refused our credentials: it may lock us out.
 const REFUSED_WAIT: SignedDuration = SignedDuration::from_secs(300);
@@ -40,7 +41,13 @@ fn conclusion(answers: &[Answer]) -> Conclusion {
     Conclusion::Conclusive
 }
 
-pub(super) fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answers: &[Answer]) -> Result<(), Fault> {
+pub(super) fn looked(
+    draft: &mut Draft,
+    turn: Turn,
+    number: PaymentNumber,
+    answers: &[Answer],
+    asked_at: Option<Timestamp>,
+) -> Result<(), Fault> {
     let mut asked = books::payment_at(draft, number)?;
     let now = turn.now;
     let account = turn.account(&asked.merchant)?;
@@ -89,7 +96,11 @@ pub(super) fn looked(draft: &mut Draft, turn: Turn, number: PaymentNumber, answe
         conclusion => conclusion,
     };
     unknown::looked(&mut asked, answers, now);
-    asked.watch.spend_soon(now.steady, matches!(conclusion, Conclusion::Conclusive));
+    let is_answered = matches!(conclusion, Conclusion::Conclusive);
+    asked.watch.spend_soon(now.steady, is_answered);
+    if is_answered {
+        Owed::pay(&mut asked.watch.owed, asked_at.unwrap_or(now.steady));
+    }
     let asked = settle_others(draft, turn, dialect, asked, of_others)?;
     conclude(draft, turn, asked, (conclusion, is_whole), news)
 }

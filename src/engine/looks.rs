@@ -153,7 +153,9 @@ impl Engine {
             let transactions = answer.transactions.iter().take(TRANSACTIONS_MAX).cloned().map(allow_listed).collect();
             Answer { transactions, ..answer.clone() }
         });
-        self.record(draft, Event::Looked { number: look.number, answers: answers.collect() }, now)?;
+        let answers = answers.collect();
+        let asked_at = payment.watch.owed.as_ref().map(|_| look.asked_at);
+        self.record(draft, Event::Looked { number: look.number, answers, asked_at }, now)?;
         Ok(())
     }
 

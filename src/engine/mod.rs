@@ -57,7 +57,7 @@ pub enum Submitted {
     Created { number: PaymentNumber },
     /// The same was kept before; nothing changed.
     Same { number: PaymentNumber },
-    /// The same, and it now has its gateway order number.
+    /// The same, and it now has what it lacked: its gateway order number, or what the proxy had not seen.
     Amended { number: PaymentNumber },
     /// The request-id stands for something else: kept as a discrepancy, the first stays.
     Conflict { number: PaymentNumber, field: &'static str },

@@ -2,16 +2,18 @@
 
 use crate::core::alert::Topic;
 use crate::core::message::Transaction;
+use crate::core::owed::Owed;
 use crate::core::payment::Payment;
-use crate::core::record::{Event, Unkept};
+use crate::core::record::{Event, PassedOutcome, ResponseOutcome, Unkept};
 use crate::core::schedule::{Cause, HINT_APART};
 use crate::engine::settle::Turn;
-use crate::engine::{Engine, alerts, books};
+use crate::engine::{Engine, ResponseWhat, alerts, books};
 use crate::store::{Draft, Fault};
-use crate::words::id::{GatewayOrderNumber, MerchantName, PaymentNumber, TransactionId};
+use crate::words::id::{GatewayOrderNumber, MerchantName, TransactionId};
 use crate::words::time::{Now, SignedDuration, Timestamp, later};
 
-/// An operation takes the gateway some time: asked before, it would not show.
+/// An operation takes the gateway some time: asked before, it would not show. Where no answer comes, the gateway cuts
+/// requests after 30 s.
 const OPERATED_AFTER: SignedDuration = SignedDuration::from_secs(60);
 /// Longest name of an operation that is journaled, in bytes.
 const OPERATION_MAX_BYTES: usize = 64;
@@ -36,8 +38,38 @@ pub enum Target {
 }
 
 impl Engine {
-    /// Notes an operation that passes the proxy: its payment is looked at soon. `None`: we know no such payment.
-    pub fn passed(&self, draft: &mut Draft, operation: &Operation, now: Now) -> Result<Option<PaymentNumber>, Fault> {
+    /// Notes an operation that is about to pass the proxy: once the draft is committed, its payment is looked at soon,
+    /// whatever becomes of it. Returns the number of the record. `None`: we know no such payment.
+    pub fn passed(&self, draft: &mut Draft, operation: &Operation, now: Now) -> Result<Option<u64>, Fault> {
+        self.note(draft, operation, None, now)
+    }
+
+    /// Notes what became of an operation that passed. `of`: the record of its sending, where there is one.
+    pub fn passed_on(
+        &self,
+        draft: &mut Draft,
+        operation: &Operation,
+        of: Option<u64>,
+        what: &ResponseWhat,
+        now: Now,
+    ) -> Result<Option<u64>, Fault> {
+        let (outcome, http_status) = match what {
+            ResponseWhat::Answered { http_status, .. } | ResponseWhat::AnsweredUnread { http_status } => {
+                (ResponseOutcome::Answered, Some(*http_status))
+            }
+            ResponseWhat::NotSent => (ResponseOutcome::NotSent, None),
+            ResponseWhat::OutcomeUnknown => (ResponseOutcome::Unknown, None),
+        };
+        self.note(draft, operation, Some(PassedOutcome { of, outcome, http_status }), now)
+    }
+
+    fn note(
+        &self,
+        draft: &mut Draft,
+        operation: &Operation,
+        outcome: Option<PassedOutcome>,
+        now: Now,
+    ) -> Result<Option<u64>, Fault> {
         let merchant = &operation.merchant;
         let found = match &operation.target {
             Target::GatewayOrder(number) => books::by_gateway_order(draft, merchant, number.as_str())?,
@@ -46,8 +78,7 @@ impl Engine {
         let Some(number) = found else { return Ok(None) };
         let end = operation.name.floor_char_boundary(OPERATION_MAX_BYTES);
         let operation = operation.name[..end].to_owned();
-        self.record(draft, Event::Passed { number, operation }, now)?;
-        Ok(Some(number))
+        self.record(draft, Event::Passed { number, operation, outcome }, now).map(Some)
     }
 
     /// Journals that requests passed the proxy without being kept in time, and tells a person.
@@ -61,9 +92,32 @@ impl Engine {
     }
 }
 
-pub(super) fn operated(payment: &mut Payment, operation: &str, now: Now) {
-    let at = later(now.steady, OPERATED_AFTER).max(hint_allowed(payment, now));
-    payment.watch.look_soon(at, &format!("the shop sent {operation}: what came of it?"), Cause::SignedHint);
+/// Owes the payment a look a while after the operation was sent, and then after its answer: what happens at the
+/// gateway happens before that. The shop itself sent it, so the allowance of hints does not hold it back.
+pub(super) fn operated(
+    payment: &mut Payment,
+    sequence: u64,
+    operation: &str,
+    outcome: Option<&PassedOutcome>,
+    now: Now,
+) {
+    let by = match outcome {
+        None => Some(sequence),
+        Some(outcome) if outcome.outcome == ResponseOutcome::NotSent => {
+            return Owed::forgive(&mut payment.watch.owed, outcome.of);
+        }
+        Some(outcome) => outcome.of,
+    };
+    let why = format!("the shop sent {operation}: what came of it?");
+    Owed::owe(&mut payment.watch.owed, later(now.steady, OPERATED_AFTER), &why, by);
+}
+
+/// The request of a payment that had been given up is on its way once more: it is watched like a new one.
+pub(super) fn again(payment: &mut Payment, sequence: u64, now: Now) {
+    payment.not_sent = false;
+    payment.watch.begin_anew(now.steady);
+    let why = "the shop sent the same request again: what came of it?";
+    Owed::owe(&mut payment.watch.owed, later(now.steady, OPERATED_AFTER), why, Some(sequence));
 }
 
 pub(super) fn unkept(draft: &mut Draft, turn: Turn, unkept: &Unkept) -> Result<(), Fault> {

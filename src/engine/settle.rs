@@ -435,11 +435,14 @@ fn plan(turn: Turn, account: &Account, payment: &mut Payment) {
     let mut next = if payment.is_orphan() {
         // One look, when the message that made it is ten minutes old.
         // Where nobody can be asked it is told then, unless the submission came.
-        payment.watch.soon.as_ref().filter(|_| payment.watch.looks == 0 || !can_ask).map(|soon| Next {
-            at: payment.watch.retry_at.map_or(soon.at, |retry| retry.max(soon.at)),
+        let soon = payment.watch.soon.as_ref().filter(|_| payment.watch.looks == 0 || !can_ask).map(|soon| Next {
+            at: soon.at,
             phase: if can_ask { Phase::Soon } else { Phase::HandOver },
             why: soon.why.clone(),
-        })
+        });
+        let owed = schedule::owed(&payment.watch).filter(|_| can_ask);
+        let next = soon.into_iter().chain(owed).min_by_key(|next| next.at);
+        next.map(|next| Next { at: payment.watch.retry_at.map_or(next.at, |retry| retry.max(next.at)), ..next })
     } else {
         schedule::plan(payment.state, &payment.watch, method, can_ask, payment.number)
     };

@@ -11,7 +11,7 @@ use crate::core::report::Report;
 use crate::core::submission::Submission;
 use crate::engine::import::{Batch, Imported};
 use crate::engine::operations::{Concluded, Operate, Operated, OverCapture, Told};
-use crate::engine::{Engine, Incoming, Kept, Operation, Responded, ResponseSeen, Seen, Submitted};
+use crate::engine::{Engine, Incoming, Kept, Operation, Responded, ResponseSeen, ResponseWhat, Seen, Submitted};
 use crate::store::{Draft, Fault};
 use crate::words::id::{MerchantName, PaymentNumber};
 use crate::words::time::Now;
@@ -40,7 +40,14 @@ pub enum Job {
     /// An operation the recording proxy passes.
     Pass {
         operation: Operation,
-        reply: Reply<Option<PaymentNumber>>,
+        reply: Reply<Option<u64>>,
+    },
+    /// What became of one.
+    PassedOn {
+        operation: Operation,
+        of: Option<u64>,
+        what: ResponseWhat,
+        reply: Reply<()>,
     },
     /// Requests passed that were not kept in time.
     Unkept {
@@ -145,6 +152,10 @@ impl Job {
             Job::Submit { submission, reply } => thank(reply, draft.attempt(|d| engine.submit(d, *submission, now))?),
             Job::See { seen, reply } => thank(reply, draft.attempt(|d| engine.submit_seen(d, *seen, now))?),
             Job::Pass { operation, reply } => thank(reply, draft.attempt(|d| engine.passed(d, &operation, now))?),
+            Job::PassedOn { operation, of, what, reply } => {
+                draft.attempt(|d| engine.passed_on(d, &operation, of, &what, now))?;
+                thank(reply, ())
+            }
             Job::Unkept { unkept, reply } => thank(reply, draft.attempt(|d| engine.unkept(d, &unkept, now))?),
             Job::Respond { response, reply } => thank(reply, draft.attempt(|d| engine.respond(d, response, now))?),
             Job::Operate { operate, over, reply } => {

@@ -23,7 +23,9 @@ use crate::core::report::Report;
 use crate::core::submission::Submission;
 use crate::engine::import::{Batch, Imported};
 use crate::engine::operations::{Concluded, Operate, Operated, OverCapture, Told};
-use crate::engine::{Engine, Incoming, Judged, Kept, Operation, Responded, ResponseSeen, Seen, Submitted};
+use crate::engine::{
+    Engine, Incoming, Judged, Kept, Operation, Responded, ResponseSeen, ResponseWhat, Seen, Submitted,
+};
 use crate::store::{Draft, Fault, Table, View};
 use crate::words::id::{MerchantName, PaymentNumber};
 use crate::words::time::Now;
@@ -121,9 +123,14 @@ impl Writer {
         self.ask(|reply| Job::See { seen, reply }).await
     }
 
-    /// Notes an operation the recording proxy passes.
-    pub async fn pass(&self, operation: Operation) -> Result<Option<PaymentNumber>, Down> {
+    /// Notes an operation the recording proxy passes. Returns its record; `None`: we know no such payment.
+    pub async fn pass(&self, operation: Operation) -> Result<Option<u64>, Down> {
         self.ask(|reply| Job::Pass { operation, reply }).await
+    }
+
+    /// Notes what became of it.
+    pub async fn passed_on(&self, operation: Operation, of: Option<u64>, what: ResponseWhat) -> Result<(), Down> {
+        self.ask(|reply| Job::PassedOn { operation, of, what, reply }).await
     }
 
     /// Journals that requests passed the proxy without being kept in time.

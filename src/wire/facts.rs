@@ -5,7 +5,11 @@
 //! withheld. [`Unreadable`] and every `Debug` here show no byte of a body beyond these fields.
 
 use std::collections::{BTreeSet, HashSet};
+use std::fmt;
 
+use zeroize::Zeroize;
+
+use crate::core::message::Transaction;
 use crate::words::id::{GatewayOrderNumber, NotAnId, OrderNumber, RequestId, TransactionId};
 use crate::words::money::StatedAmount;
 
@@ -276,6 +280,36 @@ impl Picker {
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
             && !self.is_withheld(text);
         fits.then(|| text.to_owned())
+    }
+}
+
+impl Drop for Picker {
+    fn drop(&mut self) {
+        self.private.drain().for_each(|mut number| number.zeroize());
+    }
+}
+
+/// The card and account numbers of one request, to know them again in its answer. Wiped when it ends; its `Debug`
+/// shows none.
+#[derive(Default)]
+pub struct Private(Picker);
+
+impl Private {
+    pub(super) fn new(picker: Picker) -> Private {
+        Private(picker)
+    }
+
+    /// Whether anything that may be kept of an answer repeats one of them.
+    pub fn is_repeated_in(&self, transactions: &[Transaction]) -> bool {
+        // As they would be kept: so no field is forgotten. One that can't be written can't be kept either.
+        let kept = |transaction| serde_json::to_string(transaction).unwrap_or_default();
+        !self.0.private.is_empty() && transactions.iter().any(|transaction| self.0.is_withheld(&kept(transaction)))
+    }
+}
+
+impl fmt::Debug for Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Private")
     }
 }
 

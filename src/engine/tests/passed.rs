@@ -116,6 +116,62 @@ fn a_request_on_the_wire_agrees_with_what_the_shop_told_of_it() {
 }
 
 #[test]
+fn what_the_shop_tells_adds_to_what_the_proxy_saw_before() {
+    let mut world = World::new();
+    let on_the_wire = || Submission { order_number: None, payment_method: None, ..submission("signed", "a1", "20") };
+    assert!(matches!(seen(&mut world, on_the_wire(), Some(MAID)), Submitted::Created { .. }));
+    let due = later(world.now.wall, days(3));
+    let told_of = || Submission { captures_due: Some(due), ..submission("signed", "a1", "20.00") };
+    let tell = |world: &mut World, submission: Submission| world.turn(|e, d, now| e.submit(d, submission, now));
+    assert!(matches!(tell(&mut world, told_of()), Submitted::Amended { .. }));
+    let payment = world.payment("signed", "a1");
+    assert_eq!(
+        (payment["order_number"].as_str(), payment["payment_method"].as_str()),
+        (Some("order-a1"), Some("creditcard"))
+    );
+    assert_eq!(told(&world, "order-a1"), told(&world, "a1"), "it is found by its order");
+    assert!(told(&world, "a1").contains("the shop told more of the submission"));
+
+    // Told again, with all of it or with less, and seen again: the same.
+    assert!(matches!(tell(&mut world, told_of()), Submitted::Same { .. }));
+    assert!(matches!(tell(&mut world, on_the_wire()), Submitted::Same { .. }));
+    assert!(matches!(seen(&mut world, on_the_wire(), Some(MAID)), Submitted::Same { .. }));
+    // What both state must agree, whoever stated it first.
+    let other = Submission { amount: Amount::parse("21", "EUR").expect("money"), ..told_of() };
+    assert!(matches!(tell(&mut world, other), Submitted::Conflict { field: "amount", .. }));
+    let other = Submission { captures_due: Some(later(due, days(1))), ..told_of() };
+    assert!(matches!(tell(&mut world, other), Submitted::Conflict { field: "captures_due", .. }));
+    let other = Submission { order_number: OrderNumber::new("another").ok(), ..on_the_wire() };
+    assert!(matches!(seen(&mut world, other, Some(MAID)), Submitted::Conflict { field: "order_number", .. }));
+    world.prove();
+}
+
+#[test]
+fn a_gateway_order_number_that_the_proxy_did_not_see_is_told_with_the_rest() {
+    let mut world = World::new();
+    let on_the_wire = Submission { order_number: None, ..submission("hmac", "c1", "5") };
+    seen(&mut world, on_the_wire, None);
+    let gateway = GatewayOrderNumber::new("5550001").ok();
+    let told_of = Submission { gateway_order_number: gateway, ..submission("hmac", "c1", "5") };
+    assert!(matches!(world.turn(|e, d, now| e.submit(d, told_of, now)), Submitted::Amended { .. }));
+    let look = world.next_look();
+    assert!(look.queries.iter().any(|query| matches!(query, Query::OrderDetails { .. })), "{:?}", look.queries);
+    world.answer(&look, Outcome::Found, details("5550001", "REFUNDABLE", &[("5550001", "payment_closed", "5")]));
+    assert_eq!(world.ledger(), ["in 5.00 EUR"]);
+    world.prove();
+}
+
+#[test]
+fn what_the_shop_told_first_is_still_compared_whole_with_what_it_tells_again() {
+    let mut world = World::new();
+    world.submit("signed", "a1", "20");
+    let less = Submission { order_number: None, ..submission("signed", "a1", "20") };
+    let conflict = world.turn(|e, d, now| e.submit(d, less, now));
+    assert!(matches!(conflict, Submitted::Conflict { field: "order_number", .. }));
+    world.prove();
+}
+
+#[test]
 fn a_payment_is_asked_about_in_the_account_its_request_named() {
     let mut world = World::new();
     let name = MerchantName::new("signed").expect("a name");
@@ -134,6 +190,112 @@ fn a_payment_is_asked_about_in_the_account_its_request_named() {
         })
         .collect();
     assert_eq!(asked, ["second"]);
+    world.prove();
+}
+
+#[test]
+fn a_card_number_that_a_shop_wrote_for_an_order_number_is_kept_from_no_message() {
+    let mut world = World::new();
+    let card = "4111111111111111";
+    let echoed = |id: &str, order: &str| Transaction {
+        order_number: Some(order.to_owned()),
+        ..transaction(id, "a1", "authorization", "success", "20")
+    };
+    world.submit("signed", "a1", "20");
+    responded(
+        &mut world,
+        "a1",
+        ResponseWhat::Answered { http_status: 201, body: wpg::encode::payment_xml(&echoed("t-1", card)).into_bytes() },
+    );
+    world.hear("signed", &signed(&echoed("t-1", card)));
+    let look = world.next_look();
+    world.answer(&look, Outcome::Found, vec![echoed("t-1", card), echoed("t-2", "order-a1")]);
+    let journal = world.engine.journal(&world.store, 0, 1_000).expect("no fault");
+    let journal = serde_json::to_string(&journal.items).expect("json");
+    assert!(!journal.contains(card) && journal.contains(r#""order_number":"order-a1""#));
+    assert!(journal.contains("t-2"), "the rest of it is kept");
+    world.prove();
+}
+
+// ---- the same request again ----
+
+#[test]
+fn a_request_sent_again_after_it_was_given_up_is_watched_like_a_new_one() {
+    let mut world = World::new();
+    let submitted = || submission("signed", "a1", "20");
+    seen(&mut world, submitted(), Some(MAID));
+    while world.state("signed", "a1") != "unfinished" {
+        let look = world.next_look();
+        world.answer(&look, Outcome::NotFound, vec![]);
+    }
+    assert!(matches!(seen(&mut world, submitted(), Some(MAID)), Submitted::Same { .. }));
+    assert_eq!(world.state("signed", "a1"), "open", "nobody knows what becomes of it now");
+    assert!(told(&world, "a1").contains("the shop sent the same request again through the proxy"));
+    let sent = world.now.steady;
+    let mut minutes_after = Vec::new();
+    for _ in 0..4 {
+        let look = world.next_look();
+        minutes_after.push(world.now.steady.duration_since(sent).as_mins());
+        world.answer(&look, Outcome::NotFound, vec![]);
+        assert_eq!(world.state("signed", "a1"), "open");
+    }
+    assert_eq!(minutes_after, [1, 2, 4, 7]);
+    world.prove();
+}
+
+#[test]
+fn a_failed_payment_that_is_sent_again_is_looked_at_and_its_money_is_found() {
+    let mut world = World::new();
+    let submitted = || submission("signed", "a1", "20");
+    seen(&mut world, submitted(), Some(MAID));
+    let failed = transaction("t-1", "a1", "purchase", "failed", "20");
+    world.hear("signed", &signed(&failed));
+    assert_eq!(world.state("signed", "a1"), "failed");
+    world.pass(days(40));
+    seen(&mut world, submitted(), Some(MAID));
+    let sent = world.now.steady;
+    let look = world.next_look();
+    assert_eq!(world.now.steady.duration_since(sent), minutes(1));
+    world.answer(&look, Outcome::Found, vec![failed, transaction("t-2", "a1", "purchase", "success", "20")]);
+    assert_eq!(world.state("signed", "a1"), "paid");
+    world.prove();
+}
+
+#[test]
+fn a_request_that_was_not_sent_is_young_again_when_it_is() {
+    let mut world = World::new();
+    let submitted = || submission("signed", "a1", "20");
+    seen(&mut world, submitted(), Some(MAID));
+    responded(&mut world, "a1", ResponseWhat::NotSent);
+    for _ in 0..7 {
+        let look = world.next_look();
+        world.answer(&look, Outcome::NotFound, vec![]);
+    }
+    assert_eq!(world.state("signed", "a1"), "open");
+    seen(&mut world, submitted(), Some(MAID));
+    let sent = world.now.steady;
+    responded(&mut world, "a1", ResponseWhat::AnsweredUnread { http_status: 201 });
+    world.next_look();
+    assert_eq!(world.now.steady.duration_since(sent), minutes(1));
+    // Once more while it is open is nothing new.
+    let before = world.payment("signed", "a1");
+    seen(&mut world, submitted(), Some(MAID));
+    assert_eq!(world.payment("signed", "a1")["next_look_at"], before["next_look_at"]);
+    world.prove();
+}
+
+#[test]
+fn what_is_paid_or_told_again_by_the_shop_itself_is_only_the_same() {
+    let mut world = World::new();
+    world.submit("signed", "a1", "20");
+    world.hear("signed", &signed(&transaction("t-1", "a1", "purchase", "success", "20")));
+    world.submit("signed", "a2", "20");
+    world.hear("signed", &signed(&transaction("t-2", "a2", "purchase", "failed", "20")));
+    assert!(matches!(seen(&mut world, submission("signed", "a1", "20"), Some(MAID)), Submitted::Same { .. }));
+    assert!(matches!(world.submit("signed", "a2", "20"), Submitted::Same { .. }));
+    for id in ["a1", "a2"] {
+        assert!(!told(&world, id).contains("again"), "{id}");
+    }
     world.prove();
 }
 
@@ -159,6 +321,90 @@ fn an_operation_is_looked_for_a_minute_later() {
     };
     world.answer(&look, Outcome::Found, vec![transaction("ta", "a1", "authorization", "success", "20"), released]);
     assert_eq!(world.state("signed", "a1"), "cancelled");
+    world.prove();
+}
+
+/// A held payment, and the void of it.
+fn held() -> (World, Operation) {
+    let mut world = World::new();
+    world.submit("signed", "a1", "20");
+    world.hear("signed", &signed(&transaction("ta", "a1", "authorization", "success", "20")));
+    let target = Target::Transaction(TransactionId::new("ta").expect("an id"));
+    let merchant = MerchantName::new("signed").expect("a name");
+    (world, Operation { merchant, target, name: "void-authorization".into() })
+}
+
+fn sends(world: &mut World, operation: &Operation) -> u64 {
+    world.turn(|e, d, now| e.passed(d, operation, now)).expect("a known payment")
+}
+
+fn hears(world: &mut World, operation: &Operation, of: u64, what: &ResponseWhat) {
+    assert!(world.turn(|e, d, now| e.passed_on(d, operation, Some(of), what, now)).is_some());
+}
+
+/// Takes the look that is due next, and says how long after `from` that was.
+fn looked(world: &mut World, from: Timestamp) -> SignedDuration {
+    let look = world.next_look();
+    world.answer(&look, Outcome::Found, vec![transaction("ta", "a1", "authorization", "success", "20")]);
+    world.now.steady.duration_since(from)
+}
+
+fn told(world: &World, id: &str) -> String {
+    serde_json::to_string(&world.engine.explain(&world.store, id, world.now).expect("no fault")).expect("json")
+}
+
+#[test]
+fn an_operation_is_looked_for_a_minute_after_its_answer_however_late_that_comes() {
+    for (what, said) in [
+        (ResponseWhat::AnsweredUnread { http_status: 201 }, "the gateway answered void-authorization (HTTP 201)"),
+        (ResponseWhat::AnsweredUnread { http_status: 503 }, "the gateway answered void-authorization (HTTP 503)"),
+        (ResponseWhat::OutcomeUnknown, "void-authorization got no answer"),
+    ] {
+        let (mut world, void) = held();
+        let record = sends(&mut world, &void);
+        world.pass(SignedDuration::from_secs(20));
+        hears(&mut world, &void, record, &what);
+        let answered = world.now.steady;
+        assert_eq!(looked(&mut world, answered), minutes(1), "{said}");
+        assert!(told(&world, "a1").contains(said), "{said}");
+        world.prove();
+
+        // One that comes behind the look brings another.
+        let record = sends(&mut world, &void);
+        let sent = world.now.steady;
+        assert_eq!(looked(&mut world, sent), minutes(1), "{said}");
+        world.pass(minutes(1));
+        hears(&mut world, &void, record, &what);
+        assert_eq!(looked(&mut world, sent), minutes(3), "{said}");
+        world.prove();
+    }
+}
+
+#[test]
+fn a_look_that_was_asked_too_early_does_not_stand_for_the_one_behind_the_answer() {
+    let (mut world, void) = held();
+    world.turn(|e, d, now| e.ask(d, "a1", now));
+    let early = world.due().into_iter().next().expect("a person asked");
+    let record = sends(&mut world, &void);
+    hears(&mut world, &void, record, &ResponseWhat::AnsweredUnread { http_status: 201 });
+    let answered = world.now.steady;
+    // Its answer comes late, and says what was true before the void.
+    world.pass(SignedDuration::from_secs(61));
+    world.answer(&early, Outcome::Found, vec![transaction("ta", "a1", "authorization", "success", "20")]);
+    assert_eq!(looked(&mut world, answered), SignedDuration::from_secs(61), "it is still due");
+    assert!(!world.due().iter().any(|look| look.number == early.number), "and was owed once");
+    world.prove();
+}
+
+#[test]
+fn an_operation_that_was_never_sent_brings_no_look() {
+    let (mut world, void) = held();
+    let before = world.payment("signed", "a1")["next_look_at"].clone();
+    let record = sends(&mut world, &void);
+    assert_ne!(world.payment("signed", "a1")["next_look_at"], before);
+    hears(&mut world, &void, record, &ResponseWhat::NotSent);
+    assert_eq!(world.payment("signed", "a1")["next_look_at"], before);
+    assert!(told(&world, "a1").contains("void-authorization was never sent to the gateway"));
     world.prove();
 }
 

@@ -4,6 +4,10 @@ use std::ops::Deref;
 
 use zeroize::Zeroize;
 
+/// Capacity that a buffer keeps for what comes next, in bytes; one request of a megabyte must not hold that much for as
+/// long as its connection is idle.
+const KEPT_BYTES: usize = 64 * 1024;
+
 /// A buffer whose memory is overwritten before anybody else gets it: when it grows, shrinks and ends.
 #[derive(Default)]
 pub struct Wiped(Vec<u8>);
@@ -32,6 +36,11 @@ impl Wiped {
         self.0.copy_within(bytes.., 0);
         self.0[left..].zeroize();
         self.0.truncate(left);
+        if left <= KEPT_BYTES && self.0.capacity() > KEPT_BYTES {
+            let rest = self.0[..].to_vec();
+            self.0.zeroize();
+            self.0 = rest;
+        }
     }
 
     pub fn clear(&mut self) {
@@ -72,5 +81,17 @@ mod tests {
         assert_eq!(&buffer[..], b"again");
         buffer.clear();
         assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn the_memory_of_a_big_request_is_given_back_and_what_follows_it_stays() {
+        let mut buffer = Wiped::default();
+        buffer.push(&vec![b'x'; 1024 * 1024]);
+        buffer.push(b"next");
+        buffer.consume(1000);
+        assert!(buffer.0.capacity() >= 1024 * 1024);
+        buffer.consume(1024 * 1024 - 1000);
+        assert_eq!(&buffer[..], b"next");
+        assert!(buffer.0.capacity() <= KEPT_BYTES, "{} bytes", buffer.0.capacity());
     }
 }

@@ -15,7 +15,8 @@ use super::answer::{self, After, Passed};
 use super::body::Body;
 use super::buffer::Wiped;
 use super::head::{self, Framing, HEAD_MAX_BYTES, RequestHead};
-use super::plan::{self, Keep, NotKept};
+use super::plan::{self, Asked, NotKept, Plan};
+use super::recorder::Told;
 use super::reply::Reply;
 use super::side::{Side, Silence};
 use super::upstream::Unreached;
@@ -40,24 +41,38 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 pub async fn serve(shop: TcpStream, way: Arc<Way>) {
     // A second hold on the socket, to break it with; it is let go together with the first.
     let socket = shop.as_fd().try_clone_to_owned().ok();
+    let recorder = way.recorder.clone();
     let mut connection = Connection { shop: Side::new(Box::new(shop)), gateway: None, way };
     loop {
-        let after = match connection.next().await {
+        let (after, told) = match connection.next().await {
             Ok(None) => return,
             Ok(Some(head)) => connection.pass(&head).await,
-            Err(reply) => Err(reply),
+            Err(reply) => (Err(reply), None),
         };
+        // The shop's connection ends first, and what became of its request is journaled then: the shop waits for the
+        // end of an answer without a length, and for no commit of ours.
         match after {
-            Ok(After::Goes) => {}
-            Ok(After::Closes) => return connection.shop.sender.finish(REPLY_DEADLINE).await,
+            Ok(After::Goes) => recorder.tell(told).await,
+            Ok(After::Closes) => {
+                connection.shop.sender.finish(REPLY_DEADLINE).await;
+                return recorder.tell(told).await;
+            }
             Ok(After::Breaks) => {
                 if let Some(socket) = &socket {
                     // Where it can't be set the connection just closes.
                     let _ = set_socket_linger(socket, Some(Duration::ZERO));
                 }
+                drop((connection, socket));
+                return recorder.tell(told).await;
+            }
+            Err(reply) => {
+                let is_heard = connection.say(&reply).await;
+                recorder.tell(told).await;
+                if is_heard {
+                    connection.linger().await;
+                }
                 return;
             }
-            Err(reply) => return connection.say(&reply).await,
         }
     }
 }
@@ -112,8 +127,9 @@ impl Connection {
         }
     }
 
-    /// Passes one request and its answer.
-    async fn pass(&mut self, head: &RequestHead) -> Result<After, Reply> {
+    /// Passes one request and its answer. Returns what follows on the shop's connection, and what the books are to be
+    /// told.
+    async fn pass(&mut self, head: &RequestHead) -> (Result<After, Reply>, Option<Told>) {
         let way = self.way.clone();
         let accounts = &way.recorder.writer.engine.policy.accounts;
         let account = accounts.get(&way.merchant).filter(|account| {
@@ -121,29 +137,38 @@ impl Connection {
             plan::concerns_money(account, &head.method, &head.target)
         });
         match account {
-            Some(account) => self.pass_recorded(head, account).await,
-            None => {
-                self.welcome(head).await;
-                let asked = Collected {
-                    content: Wiped::default(),
-                    body: Body::new(head.framing),
-                    seen: head.bytes,
-                    too_much: None,
-                    _room: None,
-                };
-                self.connect().await.map_err(|why| Reply::NotSent(why.to_string()))?;
-                let is_sent = self.send(head, asked).await;
-                let after = self.answer(head, false).await.finished(head, &way)?;
-                Ok(if is_sent || after == After::Breaks { after } else { After::Closes })
-            }
+            Some(account) => match self.collect(head).await {
+                Ok(collected) => self.pass_recorded(head, account, collected).await,
+                Err(reply) => (Err(reply), None),
+            },
+            None => (self.pass_unread(head).await, None),
         }
     }
 
-    async fn pass_recorded(&mut self, head: &RequestHead, account: &Account) -> Result<After, Reply> {
+    async fn pass_unread(&mut self, head: &RequestHead) -> Result<After, Reply> {
+        self.welcome(head).await;
+        let asked = Collected {
+            content: Wiped::default(),
+            body: Body::new(head.framing),
+            seen: head.bytes,
+            too_much: None,
+            _room: None,
+        };
+        self.connect().await.map_err(|why| Reply::NotSent(why.to_string()))?;
+        let is_sent = self.send(head, asked).await;
+        let after = self.answer(head, false).await.finished(head, &self.way)?;
+        Ok(if is_sent || after == After::Breaks { after } else { After::Closes })
+    }
+
+    async fn pass_recorded(
+        &mut self,
+        head: &RequestHead,
+        account: &Account,
+        mut collected: Collected,
+    ) -> (Result<After, Reply>, Option<Told>) {
         let way = self.way.clone();
-        let mut collected = self.collect(head).await?;
-        let planned = match collected.too_much.take() {
-            Some(why) => Err(why),
+        let Plan { keeps, lost, is_of_many, private } = match collected.too_much.take() {
+            Some(why) => Plan::lost(why),
             None => {
                 let request = HttpRequest {
                     method: &head.method,
@@ -155,42 +180,52 @@ impl Connection {
             }
         };
         collected.content.clear();
-        let keeping = async {
-            match &planned {
-                Ok(keeps) => way.recorder.keep(keeps).await,
-                Err(why) => Err(why.clone()),
-            }
-        };
-        // The connection is made meanwhile; nothing of the request is sent on it before the commit.
-        let (kept, connected) = tokio::join!(keeping, self.connect());
-        let keeps: &[Keep] = planned.as_deref().unwrap_or_default();
-        let asked_for = plan::asked_for(keeps);
-        if let Err(why) = connected {
-            if kept.is_ok() {
-                way.recorder.answered(asked_for, ResponseWhat::NotSent).await;
-            }
-            return Err(Reply::NotSent(why.to_string()));
+        // What can't be kept whole may not pass: nothing of it is.
+        if let (Some(why), WhenNotKept::FailClosed) = (lost.first(), way.when_not_kept) {
+            let reply = match why {
+                NotKept::TooLong => Reply::TooLong,
+                why => Reply::NotKept(why.to_string()),
+            };
+            return (Err(reply), None);
         }
-        if let Err(why) = kept {
-            match way.when_not_kept {
-                WhenNotKept::FailClosed if why == NotKept::TooLong => return Err(Reply::TooLong),
-                WhenNotKept::FailClosed => return Err(Reply::NotKept(why.to_string())),
-                WhenNotKept::FailOpen => way.recorder.passes_unkept(&way.merchant, keeps, &why),
+        // The connection is made meanwhile; nothing of the request is sent on it before the commit.
+        let (kept, connected) = tokio::join!(way.recorder.keep(&keeps), self.connect());
+        let is_closed = way.when_not_kept == WhenNotKept::FailClosed;
+        let not_kept = kept.iter().find_map(|kept| kept.as_ref().err()).filter(|_| is_closed);
+        let refused = match (&connected, not_kept) {
+            (Err(why), _) => Some(Reply::NotSent(why.to_string())),
+            (Ok(()), Some(why)) => Some(Reply::NotKept(why.to_string())),
+            (Ok(()), None) => None,
+        };
+        if let Some(reply) = refused {
+            let asked = keeps.iter().zip(kept).filter_map(|(keep, kept)| match kept {
+                Ok(asked) => Some(asked),
+                // Its commit may have come after all.
+                Err(NotKept::Late(_)) => Some(Asked::by(keep, None)),
+                Err(_) => None,
+            });
+            let told = Told { asked: asked.collect(), is_of_many, what: ResponseWhat::NotSent, private };
+            return (Err(reply), Some(told));
+        }
+        lost.iter().for_each(|why| way.recorder.passes_unkept(&way.merchant, None, why));
+        let mut asked = Vec::with_capacity(keeps.len());
+        for (keep, kept) in keeps.iter().zip(kept) {
+            match kept {
+                Ok(kept) => asked.push(kept),
+                Err(why) => {
+                    way.recorder.passes_unkept(&way.merchant, Some(keep), &why);
+                    asked.extend(why.may_be_kept_yet().then(|| Asked::by(keep, None)));
+                }
             }
         }
         let is_sent = self.send(head, collected).await;
-        let passed = self.answer(head, !asked_for.is_empty()).await;
-        let what = passed.evidence();
-        let after = passed.finished(head, &way);
-        if let Err(reply) = &after {
-            // The shop hears of it before it is journaled, as it would of an answer.
-            self.say(reply).await;
-        }
-        way.recorder.answered(asked_for, what).await;
-        Ok(match after {
-            Ok(after) if is_sent || after == After::Breaks => after,
-            Ok(_) | Err(_) => After::Closes,
-        })
+        let passed = self.answer(head, !asked.is_empty()).await;
+        let told = Told { asked, is_of_many, what: passed.evidence(), private };
+        let after = match passed.finished(head, &way) {
+            Ok(after) if after != After::Breaks && !is_sent => Ok(After::Closes),
+            after => after,
+        };
+        (after, Some(told))
     }
 
     /// Reads a body whole, as long as it is not too long to be kept.
@@ -305,12 +340,17 @@ impl Connection {
         answer::pass(gateway, &mut self.shop.sender, head, &self.way.times, room).await
     }
 
-    /// Says something of our own, and closes.
-    async fn say(&mut self, reply: &Reply) {
-        if self.shop.sender.send(&reply.bytes(), REPLY_DEADLINE).await.is_err() {
-            return;
+    /// Says something of our own, and that nothing more comes. Returns whether the shop was there.
+    async fn say(&mut self, reply: &Reply) -> bool {
+        let is_heard = self.shop.sender.send(&reply.bytes(), REPLY_DEADLINE).await.is_ok();
+        if is_heard {
+            self.shop.sender.finish(REPLY_DEADLINE).await;
         }
-        self.shop.sender.finish(REPLY_DEADLINE).await;
+        is_heard
+    }
+
+    /// Hears what is still on its way, for a moment.
+    async fn linger(&mut self) {
         let until = Instant::now() + LINGER;
         while let Ok(Ok(())) = timeout_at(until, self.shop.reader.fill()).await {
             self.shop.reader.inbox.clear();

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::plan::{Keep, NotKept};
 use crate::core::record::Unkept;
-use crate::engine::{Operation, Responded, ResponseSeen, Seen, Submitted};
+use crate::engine::{Operation, Responded, ResponseSeen, ResponseWhat, Seen, Submitted};
 use crate::shell::job::Down;
 use crate::shell::writer::Writer;
 use crate::words::id::MerchantName;
@@ -22,6 +22,9 @@ use crate::words::time::Timestamp;
 
 /// Most that waits in memory; what comes beyond it is counted as lost.
 const ITEMS_MAX: usize = 4096;
+/// Bodies of answers that wait in memory at once, in bytes. Beyond it only the status of an answer waits: its ids
+/// are a hint, and a look finds them too.
+const BODIES_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Pause before the store is tried again.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 /// Least time between two records about one account: a shop without a readable request must not fill the journal.
@@ -30,10 +33,11 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 const LAST_TRY_MAX: Duration = Duration::from_millis(500);
 
 #[derive(Clone)]
-enum Item {
+pub enum Item {
     Submission(Box<Seen>),
     Operation(Operation),
     Response(ResponseSeen),
+    PassedOn { operation: Operation, of: Option<u64>, what: ResponseWhat },
 }
 
 /// What is not told yet of one listener's account.
@@ -54,6 +58,8 @@ struct Waiting {
 #[derive(Default)]
 struct Held {
     items: VecDeque<Waiting>,
+    /// Of the bodies in `items`.
+    body_bytes: usize,
     tallies: BTreeMap<MerchantName, Tally>,
 }
 
@@ -65,40 +71,36 @@ pub struct Late {
 }
 
 impl Late {
-    /// Takes what a request would have been kept as; nothing of one that could not be read.
-    pub fn take(&self, merchant: &MerchantName, keeps: &[Keep], why: &NotKept, now: Timestamp) {
+    /// Takes what a request, or a part of one, would have been kept as; `None`: it never can be.
+    pub fn take(&self, merchant: &MerchantName, keep: Option<&Keep>, why: &NotKept, now: Timestamp) {
         let mut held = self.held();
-        let (mut waiting, mut lost) = (0, u64::from(keeps.is_empty()));
-        for keep in keeps {
-            let item = match keep {
-                // It was submitted now, whenever it comes into the books.
-                Keep::Submission(seen) => {
-                    let mut seen = seen.clone();
-                    seen.submission.submitted_at = Some(now);
-                    Item::Submission(seen)
-                }
-                Keep::Operation(operation) => Item::Operation(operation.clone()),
-            };
-            if held.items.len() < ITEMS_MAX {
-                held.items.push_back(Waiting { item, counts_for: merchant.clone() });
-                waiting += 1;
-            } else {
-                lost += 1;
+        let item = keep.filter(|_| held.items.len() < ITEMS_MAX).map(|keep| match keep {
+            // It was submitted now, whenever it comes into the books.
+            Keep::Submission(seen) => {
+                let mut seen = seen.clone();
+                seen.submission.submitted_at = Some(now);
+                Item::Submission(seen)
             }
-        }
+            Keep::Operation(operation) => Item::Operation(operation.clone()),
+        });
         let tally = held.tally(merchant, now, why);
-        tally.waiting += waiting;
-        tally.unkept.lost += lost;
+        match item {
+            Some(_) => tally.waiting += 1,
+            None => tally.unkept.lost += 1,
+        }
+        held.items.extend(item.map(|item| Waiting { item, counts_for: merchant.clone() }));
         drop(held);
         self.ring.notify_one();
     }
 
-    /// Takes an answer whose submission may wait here too.
-    pub fn take_response(&self, response: ResponseSeen) {
+    /// Takes an answer whose request may wait here too.
+    pub fn take_answer(&self, item: Item) {
         let mut held = self.held();
         if held.items.len() < ITEMS_MAX {
-            let counts_for = response.merchant.clone();
-            held.items.push_back(Waiting { item: Item::Response(response), counts_for });
+            let counts_for = item.merchant().clone();
+            let item = item.without_body_over(BODIES_MAX_BYTES - held.body_bytes);
+            held.body_bytes += item.body_bytes();
+            held.items.push_back(Waiting { item, counts_for });
         }
         drop(held);
         self.ring.notify_one();
@@ -131,7 +133,8 @@ impl Late {
             let is_request = item.is_request();
             let Ok(is_kept) = keep(writer, item).await else { return };
             let mut held = self.held();
-            held.items.pop_front();
+            let done = held.items.pop_front();
+            held.body_bytes -= done.map_or(0, |done| done.item.body_bytes());
             if let Some(tally) = held.tallies.get_mut(&counts_for).filter(|_| is_request) {
                 let count = if is_kept { &mut tally.unkept.kept_late } else { &mut tally.unkept.lost };
                 *count += 1;
@@ -204,7 +207,39 @@ impl Item {
     fn is_request(&self) -> bool {
         match self {
             Item::Submission(_) | Item::Operation(_) => true,
-            Item::Response(_) => false,
+            Item::Response(_) | Item::PassedOn { .. } => false,
+        }
+    }
+
+    /// Bytes of an answer's body that it holds.
+    fn body_bytes(&self) -> usize {
+        match self {
+            Item::Response(ResponseSeen { what: ResponseWhat::Answered { body, .. }, .. }) => body.len(),
+            Item::Submission(_) | Item::Operation(_) | Item::Response(_) | Item::PassedOn { .. } => 0,
+        }
+    }
+
+    /// The same, with its status alone where its body is longer than `room`.
+    fn without_body_over(self, room: usize) -> Item {
+        match self {
+            Item::Response(ResponseSeen {
+                merchant,
+                request_id,
+                what: ResponseWhat::Answered { http_status, body },
+            }) if body.len() > room => Item::Response(ResponseSeen {
+                merchant,
+                request_id,
+                what: ResponseWhat::AnsweredUnread { http_status },
+            }),
+            item => item,
+        }
+    }
+
+    fn merchant(&self) -> &MerchantName {
+        match self {
+            Item::Submission(seen) => &seen.submission.merchant,
+            Item::Operation(operation) | Item::PassedOn { operation, .. } => &operation.merchant,
+            Item::Response(response) => &response.merchant,
         }
     }
 }
@@ -218,6 +253,10 @@ async fn keep(writer: &Writer, item: Item) -> Result<bool, Down> {
             true
         }
         Item::Response(response) => matches!(writer.respond(response).await?, Responded::Kept { .. }),
+        Item::PassedOn { operation, of, what } => {
+            writer.passed_on(operation, of, what).await?;
+            true
+        }
     })
 }
 
@@ -228,7 +267,7 @@ mod tests {
     use crate::engine::Target;
     use crate::shell::books::memory::MemoryBooks;
     use crate::shell::writer::tests::{name, started, submission};
-    use crate::words::id::TransactionId;
+    use crate::words::id::{RequestId, TransactionId};
 
     fn seen(id: &str) -> Keep {
         Keep::Submission(Box::new(Seen { submission: submission(id), sent_to: None }))
@@ -253,9 +292,10 @@ mod tests {
             target: Target::Transaction(TransactionId::new("t-1").expect("an id")),
             name: "void-authorization".into(),
         });
-        late.take(&name(), &[seen("r-1")], &NotKept::Down, at(1));
-        late.take(&name(), &[seen("r-2"), operation], &NotKept::Down, at(2));
-        late.take(&name(), &[], &NotKept::TooLong, at(3));
+        late.take(&name(), Some(&seen("r-1")), &NotKept::Down, at(1));
+        late.take(&name(), Some(&seen("r-2")), &NotKept::Down, at(2));
+        late.take(&name(), Some(&operation), &NotKept::Down, at(2));
+        late.take(&name(), None, &NotKept::TooLong, at(3));
         late.keep(&writer).await;
         let whole = Unkept {
             merchant: name(),
@@ -267,7 +307,7 @@ mod tests {
         };
         assert_eq!(told(&writer).await, [whole]);
         // What comes within the minute is told later, as an interval of its own.
-        late.take(&name(), &[seen("r-3")], &NotKept::Down, at(4));
+        late.take(&name(), Some(&seen("r-3")), &NotKept::Down, at(4));
         late.keep(&writer).await;
         assert_eq!(told(&writer).await.len(), 1);
         let held = late.held();
@@ -278,10 +318,36 @@ mod tests {
     async fn what_memory_has_no_room_for_is_counted_as_lost() {
         let late = Late::default();
         for n in 0..ITEMS_MAX + 2 {
-            late.take(&name(), &[seen(&format!("r-{n}"))], &NotKept::Down, at(1));
+            late.take(&name(), Some(&seen(&format!("r-{n}"))), &NotKept::Down, at(1));
         }
         let held = late.held();
         assert_eq!((held.items.len(), held.tallies[&name()].unkept.lost), (ITEMS_MAX, 2));
+    }
+
+    #[tokio::test]
+    async fn answers_wait_with_their_bodies_as_long_as_those_fit() {
+        let writer = started(&MemoryBooks::default()).await;
+        let late = Late::default();
+        let answered = |id: &str, bytes: usize| {
+            Item::Response(ResponseSeen {
+                merchant: name(),
+                request_id: RequestId::new(id).expect("an id"),
+                what: ResponseWhat::Answered { http_status: 201, body: vec![b' '; bytes] },
+            })
+        };
+        let waiting = |late: &Late| {
+            let held = late.held();
+            let bodies: Vec<usize> = held.items.iter().map(|waiting| waiting.item.body_bytes()).collect();
+            (held.body_bytes, bodies)
+        };
+        let most = BODIES_MAX_BYTES;
+        late.take(&name(), Some(&seen("r-1")), &NotKept::Down, at(1));
+        for (id, bytes) in [("r-1", most - 10), ("r-2", 11), ("r-3", 10), ("r-4", 1)] {
+            late.take_answer(answered(id, bytes));
+        }
+        assert_eq!(waiting(&late), (most, vec![0, most - 10, 0, 10, 0]), "the status of the others waits all the same");
+        late.keep(&writer).await;
+        assert_eq!(waiting(&late), (0, vec![]), "their room is free again");
     }
 
     #[tokio::test]
@@ -303,7 +369,7 @@ mod tests {
         let mut state = writer.state();
         state.wait_for(|state| *state == crate::shell::writer::State::Open).await.expect("the writer lives");
         let late = Late::default();
-        late.take(&listener, &[seen("r-1")], &NotKept::Down, at(1));
+        late.take(&listener, Some(&seen("r-1")), &NotKept::Down, at(1));
         late.keep(&writer).await;
         let told = told(&writer).await;
         assert_eq!((told.len(), &told[0].merchant, told[0].kept_late), (1, &listener, 1));

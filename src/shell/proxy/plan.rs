@@ -4,7 +4,7 @@ use crate::core::account::{Account, Accounts, Contract};
 use crate::core::submission::Submission;
 use crate::core::transaction_type::{Direction, transaction_type};
 use crate::engine::{Operation, Seen, Target};
-use crate::wire::request::{self, Facts, HttpRequest, Kind, Request, Unreadable};
+use crate::wire::request::{self, Facts, HttpRequest, Kind, Private, Request, Unreadable};
 use crate::words::id::{MerchantName, RequestId};
 
 /// What becomes of one request in the books.
@@ -49,6 +49,13 @@ pub enum NotKept {
     Late(u128),
 }
 
+impl NotKept {
+    /// Whether the store may take it later. What it refused for its content it would refuse again.
+    pub fn may_be_kept_yet(&self) -> bool {
+        matches!(self, NotKept::Down | NotKept::Late(_))
+    }
+}
+
 /// Whether a request's body must be read before it may pass: its path takes payments or operations.
 pub fn concerns_money(account: &Account, method: &str, path: &str) -> bool {
     let bodiless = HttpRequest { method, path, content_type: None, body: b"" };
@@ -59,14 +66,40 @@ pub fn concerns_money(account: &Account, method: &str, path: &str) -> bool {
     }
 }
 
-/// What to keep of a request, in the order it states it. Empty: it moves nothing.
-pub fn plan(accounts: &Accounts, listener: &Account, request: &HttpRequest<'_>) -> Result<Vec<Keep>, NotKept> {
-    let facts = match request::read(&listener.contract, request)? {
-        Request::Asks(_) | Request::Unknown => return Ok(Vec::new()),
-        Request::Submits(facts) => facts,
+/// What a request is to the books.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// What to keep, in the order the request states it. Empty, and nothing lost: it moves nothing.
+    pub keeps: Vec<Keep>,
+    /// Why its other parts can't be kept: nobody would look after them.
+    pub lost: Vec<NotKept>,
+    /// It has several parts. Which transaction of the answer is whose, only the gateway's books tell.
+    pub is_of_many: bool,
+    /// What the payer's card and account are: an answer that repeats them is not read.
+    pub private: Private,
+}
+
+impl Plan {
+    /// Of a request that can't be read at all.
+    pub fn lost(why: NotKept) -> Plan {
+        Plan { lost: vec![why], ..Plan::default() }
+    }
+}
+
+pub fn plan(accounts: &Accounts, listener: &Account, request: &HttpRequest<'_>) -> Plan {
+    let (facts, private) = match request::read_private(&listener.contract, request) {
+        Ok((Request::Asks(_) | Request::Unknown, _)) => return Plan::default(),
+        Ok((Request::Submits(facts), private)) => (facts, private),
+        Err(why) => return Plan::lost(why.into()),
     };
-    let kept: Result<Vec<_>, _> = facts.into_iter().map(|facts| one(accounts, listener, facts)).collect();
-    Ok(kept?.into_iter().flatten().collect())
+    let mut plan = Plan { is_of_many: facts.len() > 1, private, ..Plan::default() };
+    for facts in facts {
+        match one(accounts, listener, facts) {
+            Ok(keep) => plan.keeps.extend(keep),
+            Err(why) => plan.lost.push(why),
+        }
+    }
+    plan
 }
 
 fn one(accounts: &Accounts, listener: &Account, facts: Facts) -> Result<Option<Keep>, NotKept> {
@@ -150,13 +183,31 @@ fn account_of<'a>(accounts: &'a Accounts, listener: &'a Account, id: Option<&str
     others.into_iter().find(|other| has(other, id)).ok_or_else(|| NotKept::ForeignAccount(id.to_owned()))
 }
 
-/// The merchant and request-ids that the answer to a request is evidence about.
-pub fn asked_for(keeps: &[Keep]) -> Vec<(MerchantName, RequestId)> {
-    let ids = keeps.iter().filter_map(|keep| match keep {
-        Keep::Submission(seen) => Some((seen.submission.merchant.clone(), seen.submission.request_id.clone())),
-        Keep::Operation(_) => None,
-    });
-    ids.collect()
+/// What the answer to a request is evidence about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Asked {
+    Submission {
+        merchant: MerchantName,
+        request_id: RequestId,
+    },
+    Operation {
+        operation: Operation,
+        /// The record of its sending, where that was durable in time.
+        record: Option<u64>,
+    },
+}
+
+impl Asked {
+    /// What was asked by something that is kept, or could not be.
+    pub fn by(keep: &Keep, record: Option<u64>) -> Asked {
+        match keep {
+            Keep::Submission(seen) => Asked::Submission {
+                merchant: seen.submission.merchant.clone(),
+                request_id: seen.submission.request_id.clone(),
+            },
+            Keep::Operation(operation) => Asked::Operation { operation: operation.clone(), record },
+        }
+    }
 }
 
 #[cfg(test)]

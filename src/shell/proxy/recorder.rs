@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
 
-use super::late::Late;
-use super::plan::{Keep, NotKept};
-use crate::engine::{Responded, ResponseSeen, ResponseWhat, Seen, Submitted};
+use super::late::{Item, Late};
+use super::plan::{Asked, Keep, NotKept};
+use crate::engine::{Operation, Responded, ResponseSeen, ResponseWhat, Seen, Submitted};
 use crate::shell::writer::Writer;
-use crate::words::id::{MerchantName, RequestId};
+use crate::wire;
+use crate::wire::request::Private;
+use crate::words::id::MerchantName;
 
 #[derive(Clone)]
 pub struct Recorder {
@@ -20,60 +22,106 @@ pub struct Recorder {
     pub keep_timeout: Duration,
 }
 
+/// What became of a request that passed, or did not.
+pub struct Told {
+    pub asked: Vec<Asked>,
+    /// What the gateway answers is about several requests.
+    pub is_of_many: bool,
+    pub what: ResponseWhat,
+    pub private: Private,
+}
+
+impl Told {
+    /// Whether an answer's body may be kept for what it says of its one request.
+    fn is_readable(&self, body: &[u8]) -> bool {
+        let repeats = || {
+            let transactions = wire::wpg::decode(body, None).map(|message| message.transactions).unwrap_or_default();
+            self.private.is_repeated_in(&transactions)
+        };
+        // Its transactions belong to several requests: which is whose, the gateway tells when it is asked. And a shop
+        // that writes a card number for an order number has it repeated by the gateway.
+        !self.is_of_many && !repeats()
+    }
+}
+
 impl Recorder {
-    /// Returns once all of it is durable. A request-id that stands for something else is kept as a discrepancy, and
-    /// passes: the gateway decides (400.1018).
-    pub async fn keep(&self, keeps: &[Keep]) -> Result<(), NotKept> {
+    /// Returns once all of it is durable that can be, each with what its answer will be about. A request-id that
+    /// stands for something else is kept as a discrepancy, and passes: the gateway decides (400.1018).
+    pub async fn keep(&self, keeps: &[Keep]) -> Vec<Result<Asked, NotKept>> {
         let limit = self.keep_timeout;
-        timeout(limit, self.keep_all(keeps)).await.unwrap_or(Err(NotKept::Late(limit.as_millis())))
+        let until = Instant::now() + limit;
+        let mut kept = Vec::with_capacity(keeps.len());
+        for keep in keeps {
+            let one = timeout_at(until, self.keep_one(keep)).await;
+            kept.push(one.unwrap_or(Err(NotKept::Late(limit.as_millis()))));
+        }
+        kept
     }
 
-    async fn keep_all(&self, keeps: &[Keep]) -> Result<(), NotKept> {
-        for keep in keeps {
-            match keep {
-                Keep::Submission(seen) => {
-                    let kept = self.writer.see(Seen::clone(seen)).await.map_err(|_| NotKept::Down)?;
-                    if let Submitted::Refused(why) = kept {
-                        let field = why.field.map(|field| format!("`{field}` ")).unwrap_or_default();
-                        return Err(NotKept::Refused(format!("{field}{}", why.error)));
-                    }
+    async fn keep_one(&self, keep: &Keep) -> Result<Asked, NotKept> {
+        let record = match keep {
+            Keep::Submission(seen) => {
+                let kept = self.writer.see(Seen::clone(seen)).await.map_err(|_| NotKept::Down)?;
+                if let Submitted::Refused(why) = kept {
+                    let field = why.field.map(|field| format!("`{field}` ")).unwrap_or_default();
+                    return Err(NotKept::Refused(format!("{field}{}", why.error)));
                 }
-                Keep::Operation(operation) => {
-                    self.writer.pass(operation.clone()).await.map_err(|_| NotKept::Down)?;
+                None
+            }
+            Keep::Operation(operation) => self.writer.pass(operation.clone()).await.map_err(|_| NotKept::Down)?,
+        };
+        Ok(Asked::by(keep, record))
+    }
+
+    /// A request, or a part of one, goes on although it was not kept. `keep`: where it can be read.
+    pub fn passes_unkept(&self, merchant: &MerchantName, keep: Option<&Keep>, why: &NotKept) {
+        let request_id = keep.and_then(Keep::request_id).unwrap_or_default();
+        // An id is the shop's text: what could move a terminal's cursor is escaped.
+        warn!(%merchant, ?request_id, "a request passed unrecorded: {why}");
+        self.late.take(merchant, keep.filter(|_| why.may_be_kept_yet()), why, self.writer.clock.now().wall);
+    }
+
+    /// Journals what became of a request. A store that is down gets it later.
+    pub async fn tell(&self, told: Option<Told>) {
+        let Some(told) = told else { return };
+        let what = match &told.what {
+            ResponseWhat::Answered { http_status, body } if !told.is_readable(body) => {
+                ResponseWhat::AnsweredUnread { http_status: *http_status }
+            }
+            what => what.clone(),
+        };
+        for asked in told.asked {
+            let what = what.clone();
+            match asked {
+                Asked::Submission { merchant, request_id } => {
+                    self.responded(ResponseSeen { merchant, request_id, what }).await;
+                }
+                Asked::Operation { operation, record } => {
+                    // What it did is seen by a look alone.
+                    let what = match what {
+                        ResponseWhat::Answered { http_status, .. } => ResponseWhat::AnsweredUnread { http_status },
+                        what => what,
+                    };
+                    self.passed_on(operation, record, what).await;
                 }
             }
         }
-        Ok(())
     }
 
-    /// A request goes on although it was not kept.
-    pub fn passes_unkept(&self, merchant: &MerchantName, keeps: &[Keep], why: &NotKept) {
-        // What the store refused for its content it would refuse again.
-        let worth_holding = matches!(why, NotKept::Down | NotKept::Late(_));
-        let keeps = if worth_holding { keeps } else { &[] };
-        let ids: Vec<&str> = keeps.iter().filter_map(Keep::request_id).collect();
-        warn!(%merchant, request_ids = ids.join(" "), "a request passed unrecorded: {why}");
-        self.late.take(merchant, keeps, why, self.writer.clock.now().wall);
+    async fn responded(&self, response: ResponseSeen) {
+        match timeout(self.keep_timeout, self.writer.respond(response.clone())).await {
+            Ok(Ok(Responded::Kept { .. } | Responded::Refused(_))) => {}
+            // Its submission may still wait to be kept.
+            Ok(Ok(Responded::UnknownRequest)) if self.late.is_empty() => {}
+            Ok(Ok(Responded::UnknownRequest) | Err(_)) | Err(_) => self.late.take_answer(Item::Response(response)),
+        }
     }
 
-    /// Journals what the gateway answered. A store that is down gets it later.
-    pub async fn answered(&self, asked_for: Vec<(MerchantName, RequestId)>, what: ResponseWhat) {
-        let is_one_of_many = asked_for.len() > 1;
-        for (merchant, request_id) in asked_for {
-            let what = match &what {
-                // Its transactions belong to several requests: which is whose, the gateway tells when it is asked.
-                ResponseWhat::Answered { http_status, .. } if is_one_of_many => {
-                    ResponseWhat::AnsweredUnread { http_status: *http_status }
-                }
-                what => what.clone(),
-            };
-            let response = ResponseSeen { merchant, request_id, what };
-            match timeout(self.keep_timeout, self.writer.respond(response.clone())).await {
-                Ok(Ok(Responded::Kept { .. } | Responded::Refused(_))) => {}
-                // Its submission may still wait to be kept.
-                Ok(Ok(Responded::UnknownRequest)) if self.late.is_empty() => {}
-                Ok(Ok(Responded::UnknownRequest) | Err(_)) | Err(_) => self.late.take_response(response),
-            }
+    async fn passed_on(&self, operation: Operation, of: Option<u64>, what: ResponseWhat) {
+        let telling = self.writer.passed_on(operation.clone(), of, what.clone());
+        match timeout(self.keep_timeout, telling).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => self.late.take_answer(Item::PassedOn { operation, of, what }),
         }
     }
 }

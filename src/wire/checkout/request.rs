@@ -6,6 +6,7 @@
 //! POST …/dataStorage/…                 Checkout Seamless: card data, no payment
 //! POST …/toolkit.php                   Checkout Page: back-end operation, named by `command`
 //! POST …/backend/{operation}           Checkout Seamless: back-end operation
+//! GET  the same with parameters         as POST
 //! ```
 
 use std::collections::HashMap;
@@ -29,19 +30,25 @@ const SELECT: &str = "SELECT";
 /// [`Unreadable`] where the path starts payments or runs operations and the body is no form for it.
 pub fn read(request: &HttpRequest<'_>, own_id_parameter: &str) -> Result<Request, Unreadable> {
     let Some(place) = place(request.path) else { return Ok(Request::Unknown) };
-    if request.method != "POST" {
-        return Ok(Request::Unknown);
-    }
+    let body = match request.method {
+        "POST" => request.body,
+        // The gateway takes parameters in the address too, up to limits of its own (fact sheet checkout d).
+        "GET" => match query(request.path) {
+            "" => return Ok(Request::Unknown),
+            query => query.as_bytes(),
+        },
+        _ => return Ok(Request::Unknown),
+    };
     if matches!(place, Place::DataStorage) {
         return Ok(Request::Asks(Question::DataStorage));
     }
-    if request.body.len() > BODY_MAX_BYTES {
-        return Err(Unreadable::TooLong { bytes: request.body.len(), max: BODY_MAX_BYTES });
+    if body.len() > BODY_MAX_BYTES {
+        return Err(Unreadable::TooLong { bytes: body.len(), max: BODY_MAX_BYTES });
     }
-    if request.body.is_empty() {
+    if body.is_empty() {
         return Err(Unreadable::Empty);
     }
-    let fields = Fields::read(request.body)?;
+    let fields = Fields::read(body)?;
     let operation = match place {
         Place::DataStorage | Place::Init => None,
         Place::Toolkit => {
@@ -55,6 +62,12 @@ pub fn read(request: &HttpRequest<'_>, own_id_parameter: &str) -> Result<Request
         Some(operation) => Ok(Request::Submits(vec![facts(&fields, Kind::Operation(operation), own_id_parameter)?])),
         None => Ok(Request::Submits(vec![facts(&fields, Kind::Payment, own_id_parameter)?])),
     }
+}
+
+/// The parameters in an address.
+fn query(path: &str) -> &str {
+    let path = path.split('#').next().unwrap_or_default();
+    path.split_once('?').map_or("", |(_, query)| query)
 }
 
 /// What a path is for.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::core::account::{Checkout, Product, Wpg};
-use crate::core::message::Scheme;
+use crate::core::message::{Scheme, Transaction};
 
 fn wpg() -> Contract {
     Contract::Wpg(Wpg {
@@ -153,6 +153,29 @@ fn back_end_operations_name_the_order_they_act_on() {
 }
 
 #[test]
+fn an_operation_in_an_address_is_read_like_one_in_a_body() {
+    let get = |path: &str| match read(&checkout(), &HttpRequest { method: "GET", path, content_type: None, body: b"" })
+    {
+        Ok(Request::Submits(all)) => all.iter().map(line).collect::<Vec<_>>().join(" & "),
+        Ok(other) => format!("{other:?}"),
+        Err(why) => format!("unreadable: {why}"),
+    };
+    for (path, expected) in [
+        ("/page/init-server.php?shopRequestId=r-1&amount=12%2C50&currency=EUR", "Payment, r-1, 12.50 EUR"),
+        ("/page/toolkit.php?command=refund&orderNumber=7&amount=1&currency=EUR", "refund, 1.00 EUR, number 7"),
+        ("/seamless/backend/approveReversal?orderNumber=7#top", "approveReversal, number 7"),
+        ("/seamless/backend/getOrderDetails?orderNumber=7", "Asks(BackEnd(GetOrderDetails))"),
+        ("/page/toolkit.php?orderNumber=7", "unreadable: the form names no back-end operation that the gateway has"),
+        ("/page/toolkit.php?", "Unknown"),
+        ("/page/toolkit.php#?command=refund", "Unknown"),
+        ("/page/style.css?command=refund", "Unknown"),
+        ("/seamless/frontend/init?shopRequestId=4111111111111111&pan=4111111111111111", "Payment"),
+    ] {
+        assert_eq!(get(path), expected, "{path}");
+    }
+}
+
+#[test]
 fn what_asks_and_what_nobody_knows_is_passed_by() {
     for (contract, method, path, expected) in [
         (wpg(), "GET", "/engine/rest/merchants/m/payments/t", Ok(Request::Asks(Question::Retrieval))),
@@ -214,6 +237,30 @@ fn ids_that_only_resemble_a_number_of_the_payer_are_kept() {
     ] {
         assert_eq!(one(&wpg(), "/rest/payments/", body(id, card).as_bytes()), expected, "{id} {card}");
     }
+}
+
+#[test]
+fn an_answer_that_repeats_a_number_of_the_payer_is_known_by_it() {
+    let request = "<payment><request-id>r-1</request-id><card><account-number>4111 1111 1111 1111</account-number></card>\
+                   <bank-account><iban>AT611904300234573201</iban></bank-account></payment>";
+    let read = |body: &str| read_private(&wpg(), &post("/rest/payments/", body.as_bytes())).expect("a payment").1;
+    let private = read(request);
+    assert!(!format!("{private:?}").contains('4'));
+    let said = |order: &str| Transaction { order_number: Some(order.to_owned()), ..Transaction::default() };
+    for (order, is_repeated) in [
+        ("4111111111111111", true),
+        ("o-4111-1111-1111-1111", true),
+        ("at61 1904 3002 3457 3201", true),
+        ("4111111111111112", false),
+        ("411111******1111", false),
+        ("o-1", false),
+    ] {
+        assert_eq!(private.is_repeated_in(&[said("o-0"), said(order)]), is_repeated, "{order}");
+    }
+    let custom = [("securityCriteria".to_owned(), "4111111111111111".to_owned())];
+    assert!(private.is_repeated_in(&[Transaction { custom_fields: custom.into(), ..Transaction::default() }]));
+    let without = read("<payment><request-id>r-1</request-id></payment>");
+    assert!(!without.is_repeated_in(&[said("4111111111111111")]), "it is an order number like any other");
 }
 
 /// A card number, a CVC and an IBAN wherever a shop may put them.

@@ -14,7 +14,7 @@ use super::json::{self, Json};
 use super::xml::{self, Token};
 use super::{BODY_MAX_BYTES, Reading, bare, nvp, payment_json, payment_xml};
 use crate::core::message::Transaction;
-use crate::wire::facts::{Facts, HttpRequest, Kind, Picker, Question, Request, Unreadable, segments};
+use crate::wire::facts::{Facts, HttpRequest, Kind, Picker, Private, Question, Request, Unreadable, segments};
 use crate::words::id::{OrderNumber, RequestId, TransactionId};
 
 /// What an HTTP request of a shop asks of the gateway.
@@ -22,11 +22,23 @@ use crate::words::id::{OrderNumber, RequestId, TransactionId};
 /// # Errors
 /// [`Unreadable`] where the path takes payments and the body holds none that can be read. The gateway may still read it.
 pub fn read(request: &HttpRequest<'_>) -> Result<Request, Unreadable> {
-    let Some(place) = place(request.path) else { return Ok(Request::Unknown) };
+    read_private(request).map(|(request, _)| request)
+}
+
+/// The same, with the numbers of the payer's that the request holds.
+///
+/// # Errors
+/// As of [`read`].
+pub fn read_private(request: &HttpRequest<'_>) -> Result<(Request, Private), Unreadable> {
+    let Some(place) = place(request.path) else { return Ok((Request::Unknown, Private::default())) };
     match (request.method, place) {
-        ("GET" | "HEAD", _) => Ok(Request::Asks(Question::Retrieval)),
-        ("POST", Place::Payments | Place::Register | Place::PageForm) => payments(request, place).map(Request::Submits),
-        ("POST", Place::Retrieval) | (_, _) => Ok(Request::Unknown),
+        ("GET" | "HEAD", _) => Ok((Request::Asks(Question::Retrieval), Private::default())),
+        ("POST", Place::Payments | Place::Register | Place::PageForm) => {
+            let mut picker = Picker::default();
+            let facts = payments(request, place, &mut picker)?;
+            Ok((Request::Submits(facts), Private::new(picker)))
+        }
+        ("POST", Place::Retrieval) | (_, _) => Ok((Request::Unknown, Private::default())),
     }
 }
 
@@ -55,23 +67,22 @@ fn place(path: &str) -> Option<Place> {
     }
 }
 
-fn payments(request: &HttpRequest<'_>, place: Place) -> Result<Vec<Facts>, Unreadable> {
+fn payments(request: &HttpRequest<'_>, place: Place, picker: &mut Picker) -> Result<Vec<Facts>, Unreadable> {
     let body = request.body;
     if body.len() > BODY_MAX_BYTES {
         return Err(Unreadable::TooLong { bytes: body.len(), max: BODY_MAX_BYTES });
     }
-    let mut picker = Picker::default();
     let (reading, categories) = match bare(body).first() {
         None => return Err(Unreadable::Empty),
-        Some(b'<') => read_xml(request, &mut picker)?,
-        Some(b'{') => read_json(request, &mut picker)?,
-        Some(_) => read_form(body, &mut picker)?,
+        Some(b'<') => read_xml(request, picker)?,
+        Some(b'{') => read_json(request, picker)?,
+        Some(_) => read_form(body, picker)?,
     };
     if reading.transactions.is_empty() {
         return Err(if bare(body).starts_with(b"<") { Unreadable::Xml } else { Unreadable::Json });
     }
     let categories = categories.into_iter().chain(std::iter::repeat(None));
-    Ok(reading.transactions.iter().zip(categories).map(|(t, category)| facts(t, category, place, &picker)).collect())
+    Ok(reading.transactions.iter().zip(categories).map(|(t, category)| facts(t, category, place, picker)).collect())
 }
 
 /// Payments, and their resolver categories in the same order.

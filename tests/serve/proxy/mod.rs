@@ -309,6 +309,7 @@ fn an_operation_on_a_known_order_brings_its_look_forward() {
     let told = desk.explained("r-1");
     assert!(told.contains("the shop sent deposit through the proxy"), "{told}");
     assert!(told.contains("because the shop sent deposit: what came of it?"), "{told}");
+    until("its answer is told", || desk.explained("r-1").contains("the gateway answered deposit (HTTP 200)"));
     assert_eq!(desk.daemon.stop(), Some(0));
     assert_eq!(desk.shop.run(&["check"]).status.code(), Some(0));
 }

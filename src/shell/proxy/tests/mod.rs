@@ -56,6 +56,10 @@ fn debit(request_id: &str, amount: &str) -> String {
          </merchant-account-id><request-id>{request_id}</request-id><transaction-type>debit</transaction-type>\
          <requested-amount currency=\"EUR\">{amount}</requested-amount></payment>"
     );
+    posted(&body)
+}
+
+fn posted(body: &str) -> String {
     format!("POST /engine/rest/payments/ HTTP/1.1\r\nHost: shop\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
@@ -77,7 +81,7 @@ impl Desk {
             loop {
                 let (mut stream, _) = self.gateway.accept().await.expect("a connection");
                 let mut heard = String::new();
-                while !heard.ends_with("</payment>") {
+                while !heard.ends_with("</payment>") && !heard.ends_with("</multi-payments>") {
                     let mut bytes = [0; 4096];
                     let read = stream.read(&mut bytes).await.expect("read");
                     heard.push_str(std::str::from_utf8(&bytes[..read]).expect("text"));
@@ -234,6 +238,59 @@ async fn what_can_not_be_read_passes_and_a_person_is_told() {
     desk.end().await;
 }
 
+fn several(parts: &[(&str, &str, &str)]) -> String {
+    let part = |(account, id, amount): &(&str, &str, &str)| {
+        format!(
+            "<payment><merchant-account-id>{account}</merchant-account-id><request-id>{id}</request-id>\
+             <transaction-type>debit</transaction-type><requested-amount currency=\"EUR\">{amount}</requested-amount>\
+             </payment>"
+        )
+    };
+    let parts: String = parts.iter().map(part).collect();
+    let xmlns = "http://www.elastic-payments.com/schema/payment";
+    posted(&format!("<multi-payments xmlns=\"{xmlns}\"><payments>{parts}</payments></multi-payments>"))
+        .replace("/rest/payments/", "/rest/multi-payments/")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_payments_the_one_that_can_not_be_kept_is_told_and_the_others_are_watched() {
+    let desk = desk(WhenNotKept::FailOpen).await;
+    let shop = desk.send(several(&[("m-1", "r-1", "1.00"), ("m-9", "r-2", "1.00"), ("m-1", "r-3", "-1.00")])).await;
+    // The answer names transactions of all three: whose they are is not guessed.
+    let answer = "<payment xmlns=\"http://www.elastic-payments.com/schema/payment\"><transaction-id>t-2</transaction-id>\
+        <request-id>r-2</request-id><transaction-state>success</transaction-state></payment>";
+    desk.answer(&format!("HTTP/1.1 201 Created\r\nContent-Length: {}\r\n\r\n{answer}", answer.len())).await;
+    shop.await.expect("no panic");
+    let told = desk.until("its answer is journaled", async || {
+        Some(desk.explained("r-1").await).filter(|t| t.contains("HTTP 201"))
+    });
+    assert!(!told.await.contains("t-2"));
+    assert!(desk.payment("r-2").await.is_none() && desk.payment("r-3").await.is_none());
+    let alerts =
+        desk.until("a person is told", async || Some(desk.alerts().await).filter(|alerts| alerts.contains("unkept")));
+    let alerts = alerts.await;
+    assert!(alerts.contains("kept late and watched: 0; not watched: 2"), "{alerts}");
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fail_closed_sends_nothing_of_a_request_one_part_of_which_can_not_be_kept() {
+    let desk = desk(WhenNotKept::FailClosed).await;
+    let refused = desk.send(several(&[("m-1", "r-1", "1.00"), ("m-9", "r-2", "1.00")])).await.await.expect("no panic");
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("account m-9"), "{refused}");
+    assert!(desk.payment("r-1").await.is_none(), "nothing was sent, nothing is watched");
+
+    // This one is refused when the part before it is durable already.
+    let refused = desk.send(several(&[("m-1", "r-3", "1.00"), ("m-1", "r-4", "-1.00")])).await.await.expect("no panic");
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("is negative"), "{refused}");
+    assert!(desk.payment("r-4").await.is_none());
+    let told = desk.until("it is told", async || {
+        Some(desk.explained("r-3").await).filter(|told| told.contains("never sent to the gateway"))
+    });
+    told.await;
+    desk.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_an_answer_fails_to_come_leaves_the_outcome_unknown() {
     let desk = desk(WhenNotKept::FailOpen).await;
@@ -260,6 +317,37 @@ async fn every_way_an_answer_fails_to_come_leaves_the_outcome_unknown() {
     let heard = shop.await.expect("no panic");
     assert!(heard.starts_with("HTTP/1.1 504 ") && heard.contains("its outcome is unknown"), "{heard}");
     drop(stream);
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_an_operation_is_told_too() {
+    let void = posted(
+        "<payment xmlns=\"http://www.elastic-payments.com/schema/payment\"><merchant-account-id>m-1\
+         </merchant-account-id><request-id>v-1</request-id><transaction-type>void</transaction-type>\
+         <parent-transaction-id>t-1</parent-transaction-id></payment>",
+    );
+    let mut desk = desk(WhenNotKept::FailOpen).await;
+    let paid = "<payment xmlns=\"http://www.elastic-payments.com/schema/payment\"><merchant-account-id>m-1\
+        </merchant-account-id><transaction-id>t-1</transaction-id><request-id>r-1</request-id>\
+        <transaction-type>debit</transaction-type><transaction-state>success</transaction-state></payment>";
+    let shop = desk.send(debit("r-1", "1.00")).await;
+    desk.answer(&format!("HTTP/1.1 201 Created\r\nContent-Length: {}\r\n\r\n{paid}", paid.len())).await;
+    shop.await.expect("no panic");
+    desk.until("its transaction is known", async || Some(desk.explained("t-1").await).filter(|told| told != "[]"))
+        .await;
+    for (answer, said) in [(ANSWER, "the gateway answered void (HTTP 201)"), ("", "void got no answer")] {
+        let shop = desk.send(void.clone()).await;
+        desk.answer(answer).await;
+        shop.await.expect("no panic");
+        desk.until(said, async || Some(desk.explained("r-1").await).filter(|told| told.contains(said))).await;
+    }
+    // A port that nobody listens on any more.
+    drop(std::mem::replace(&mut desk.gateway, TcpListener::bind("127.0.0.1:0").await.expect("a port")));
+    let answer = desk.send(void).await.await.expect("no panic");
+    assert!(answer.contains("nothing was sent"), "{answer}");
+    let said = "void was never sent to the gateway";
+    desk.until(said, async || Some(desk.explained("r-1").await).filter(|told| told.contains(said))).await;
     desk.end().await;
 }
 
@@ -298,6 +386,42 @@ async fn an_answer_that_would_end_with_its_connection_and_broke_is_broken_for_th
     drop(stream);
     let end = shop.read(&mut [0]).await.map_err(|error| error.kind());
     assert_eq!(end, Err(std::io::ErrorKind::ConnectionReset), "an end by the book would look like the whole answer");
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_ends_for_the_shop_before_it_is_journaled() {
+    let desk = desk(WhenNotKept::FailOpen).await;
+    for (id, answer, heard) in [
+        // Its end is the connection's.
+        ("r-1", "HTTP/1.1 201 Created\r\n\r\nok", "HTTP/1.1 201 Created\r\n\r\nok"),
+        ("r-2", "HTTP/1.1 201 Created\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", "Connection: close\r\n"),
+        ("r-3", "", "its outcome is unknown"),
+    ] {
+        let shop = desk.send(debit(id, "1.00")).await;
+        let (mut stream, _) = desk.hear().await;
+        // Nothing can be read or committed while it is held.
+        let books = desk.books.clone();
+        let (holds, held) = std::sync::mpsc::channel();
+        let (lets_go, let_go) = std::sync::mpsc::channel::<()>();
+        let holder = std::thread::spawn(move || {
+            let disk = books.disk();
+            let _ = holds.send(());
+            let _ = let_go.recv();
+            drop(disk);
+        });
+        held.recv().expect("it holds");
+        stream.write_all(answer.as_bytes()).await.expect("sent");
+        drop(stream);
+        let said = tokio::time::timeout(STUCK, shop).await.expect("the shop does not wait").expect("no panic");
+        assert!(said.contains(heard), "{id}: {said}");
+        drop(lets_go);
+        holder.join().expect("no panic");
+        desk.until("it is journaled", async || {
+            Some(desk.explained(id).await).filter(|told| told.contains("HTTP 201") || told.contains("got no answer"))
+        })
+        .await;
+    }
     desk.end().await;
 }
 

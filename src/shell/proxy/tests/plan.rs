@@ -51,10 +51,9 @@ fn kept(listener: &str, method: &str, path: &str, body: &str) -> String {
             format!("{}: {} on {target}", operation.merchant, operation.name)
         }
     };
-    match plan(&accounts, listener, &request) {
-        Ok(keeps) => keeps.iter().map(in_words).collect::<Vec<_>>().join(" & "),
-        Err(why) => format!("not kept: {why}"),
-    }
+    let Plan { keeps, lost, .. } = plan(&accounts, listener, &request);
+    let lost = lost.iter().map(|why| format!("not kept: {why}"));
+    keeps.iter().map(in_words).chain(lost).collect::<Vec<_>>().join(" & ")
 }
 
 fn xml(fields: &str) -> String {
@@ -121,6 +120,39 @@ fn what_is_kept_of_the_payment_gateways_requests() {
 }
 
 #[test]
+fn every_part_is_kept_that_can_be_whatever_the_others_are() {
+    let part = |maid: &str, id: &str, rest: &str| {
+        xml(&format!("<merchant-account-id>{maid}</merchant-account-id><request-id>{id}</request-id>{rest}"))
+    };
+    let debit = "<transaction-type>debit</transaction-type><requested-amount currency=\"EUR\">1.00</requested-amount>";
+    let tokenize = "<transaction-type>tokenize</transaction-type>";
+    let of = |parts: &[String]| {
+        let body = format!("<multi-payments><payments>{}</payments></multi-payments>", parts.concat());
+        let accounts = accounts();
+        let listener = &accounts[&MerchantName::new("eu").expect("a name")];
+        let path = "/engine/rest/multi-payments/";
+        let request = HttpRequest { method: "POST", path, content_type: None, body: body.as_bytes() };
+        (kept("eu", "POST", path, &body), plan(&accounts, listener, &request).is_of_many)
+    };
+    let (first, second) = ("eu: debit r-1 of 1.00 EUR to m-1", "eu: debit r-2 of 1.00 EUR to m-1");
+    let foreign = "not kept: the request names account m-9, which is not configured";
+    let no_amount = "not kept: the request states no amount that can be booked";
+    for (parts, expected) in [
+        (vec![part("m-1", "r-1", debit), part("m-1", "r-2", debit)], format!("{first} & {second}")),
+        (vec![part("m-1", "r-1", debit), part("m-9", "r-2", debit)], format!("{first} & {foreign}")),
+        (
+            vec![part("m-1", "r-0", ""), part("m-9", "r-0", debit), part("m-1", "r-2", debit)],
+            format!("{second} & {no_amount} & {foreign}"),
+        ),
+        // Its one payment is not all that the answer will speak of.
+        (vec![part("m-1", "r-1", debit), part("m-1", "r-2", tokenize)], first.to_owned()),
+    ] {
+        assert_eq!(of(&parts), (expected, true));
+    }
+    assert_eq!(of(&[part("m-1", "r-1", debit)]), (first.to_owned(), false));
+}
+
+#[test]
 fn what_is_kept_of_checkouts_requests() {
     let init = "customerId=D200001&ownId=o-1&amount=12,50&currency=EUR&paymentType=SOFORTUEBERWEISUNG";
     for (path, body, expected) in [
@@ -181,6 +213,9 @@ fn only_what_may_move_money_is_read_before_it_passes() {
         ("at", "POST", "/seamless/backend/refund", true),
         ("at", "POST", "/seamless/dataStorage/init", false),
         ("at", "GET", "/page/style.css", false),
+        ("at", "GET", "/page/toolkit.php?command=refund&orderNumber=77", true),
+        ("at", "GET", "/page/toolkit.php?command=getOrderDetails&orderNumber=77", false),
+        ("at", "GET", "/page/init.php", false),
     ] {
         assert_eq!(concerns_money(of(listener), method, path), concerns, "{method} {path}");
     }
