@@ -5,11 +5,25 @@ const CARD_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
 /// Characters of an IBAN (ISO 13616).
 const IBAN_CHARS: std::ops::RangeInclusive<usize> = 15..=34;
 
-/// Whether a text holds what looks like a card number or an IBAN, with blanks and hyphens or without.
+/// What is left of a text that may be a payer's number: the most that may be shown of a card number (PCI DSS 3.4.1).
+const HEAD_CHARS: usize = 6;
+const TAIL_CHARS: usize = 4;
+
+/// A text as it is, or shortened where it holds what looks like a card number or an IBAN.
 ///
-/// One order number in ten that is as long as a card number and begins like one looks like one too: ask only where a
-/// text that is left out is not missed.
-pub fn looks_private(text: &str) -> bool {
+/// One order number in ten that is as long as a card number and begins like one looks like one too: what is left of it
+/// must do for people, and no rule may ask for it.
+pub fn shortened(text: String) -> String {
+    if !looks_private(&text) {
+        return text;
+    }
+    let chars: Vec<char> = text.chars().collect();
+    let (head, tail) = (&chars[..HEAD_CHARS], &chars[chars.len() - TAIL_CHARS..]);
+    head.iter().chain(&['…']).chain(tail).collect()
+}
+
+/// Whether a text holds what looks like a card number or an IBAN, with blanks and hyphens or without.
+fn looks_private(text: &str) -> bool {
     let bare: String = text.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
     let words = bare.split(|c: char| !c.is_ascii_alphanumeric());
     let numbers = bare.split(|c: char| !c.is_ascii_digit());
@@ -69,5 +83,7 @@ mod tests {
         ] {
             assert_eq!(looks_private(text), is_private, "{text}");
         }
+        assert_eq!(shortened("4111111111111111".to_owned()), "411111…1111");
+        assert_eq!(shortened("1000123".to_owned()), "1000123");
     }
 }

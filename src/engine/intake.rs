@@ -3,7 +3,7 @@
 use crate::core::account::Contract;
 use crate::core::message::{Dialect, Transaction};
 use crate::core::payment::Payment;
-use crate::core::private::looks_private;
+use crate::core::private;
 use crate::core::record::{Event, ResponseOutcome};
 use crate::core::submission::{Submission, Teller};
 pub use crate::engine::digest::digest;
@@ -49,7 +49,7 @@ pub fn allow_listed(mut transaction: Transaction) -> Transaction {
         *text = text.take().filter(fits);
     }
     // A shop may write a card number for it, and the gateway repeats it for ever. No rule asks for it.
-    t.order_number = t.order_number.take().filter(|number| !looks_private(number));
+    t.order_number = t.order_number.take().map(private::shortened);
     t.payment_methods.retain(fits);
     t.payment_methods.truncate(LIST_MAX);
     t.statuses.retain(|status| fits(&status.code) && status.severity.as_ref().is_none_or(fits));
