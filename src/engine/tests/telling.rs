@@ -1,0 +1,52 @@
+//! What people are told.
+
+use super::*;
+
+#[test]
+fn a_conflicting_submission_never_changes_the_first() {
+    let mut world = World::new();
+    world.submit("signed", "r1", "12.50");
+    assert!(matches!(world.submit("signed", "r1", "13"), Submitted::Conflict { field: "amount", .. }));
+    assert_eq!(world.payment("signed", "r1")["amount"], "12.50");
+    let journal = crate::store::journal_len(&world.store).expect("a length");
+    world.submit("signed", "r1", "13");
+    assert_eq!(crate::store::journal_len(&world.store).expect("a length"), journal, "a looping shop fills no journal");
+    world.prove();
+}
+
+#[test]
+fn an_explanation_says_what_how_and_when() {
+    let mut world = World::new();
+    world.submit("signed", "r1", "12.50");
+    world.hear("signed", &signed(&transaction("t1", "r1", "purchase", "success", "12.50")));
+    let stories = world.engine.explain(&world.store, "order-r1", world.now).expect("no fault");
+    let text = explain::text(&stories);
+    for part in ["paid", "the shop submitted purchase of 12.50 EUR", "signed by json-signed", "a fact", "in 12.50 EUR"]
+    {
+        assert!(text.contains(part), "{part} is missing in:\n{text}");
+    }
+    assert_eq!(world.engine.explain(&world.store, "t1", world.now).expect("no fault").len(), 1);
+    assert!(world.engine.explain(&world.store, "nobody", world.now).expect("no fault").is_empty());
+}
+
+#[test]
+fn a_report_is_made_again_byte_for_byte() {
+    let mut world = World::new();
+    world.submit("signed", "r1", "12.50");
+    world.submit("signed", "r2", "7");
+    world.hear("signed", &signed(&transaction("t1", "r1", "purchase", "success", "12.50")));
+    world.pass(days(1));
+    let slot = world.engine.report_due(&world.store, world.now).expect("no fault").expect("a report is due");
+    let report = world.engine.report(&world.store, slot).expect("no fault");
+    let text = report.text();
+    assert!(text.contains("12.50 EUR") && text.contains("r2"), "{text}");
+    world.turn(|e, d, now| e.reported(d, &report, intake::digest(text.as_bytes()), now));
+    assert_eq!(world.engine.report_due(&world.store, world.now).expect("no fault"), None);
+    let look = world.next_look();
+    world.answer(&look, Outcome::Found, vec![transaction("t2", "r2", "purchase", "success", "7")]);
+    let (again, sha256) = world.engine.report_again(&world.store, slot).expect("no fault").expect("it was written");
+    assert_eq!(again.text(), text);
+    assert_eq!((again.csv(), again.json()), (report.csv(), report.json()));
+    assert_eq!(intake::digest(again.text().as_bytes()), sha256);
+    world.prove();
+}
