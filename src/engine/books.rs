@@ -61,7 +61,7 @@ fn ms(at: Timestamp) -> u64 {
 pub fn due_key(payment: &Payment) -> Option<Vec<u8>> {
     let next = payment.next.as_ref()?;
     let lane = match next.phase {
-        Phase::HandOver => Lane::Time,
+        Phase::HandOver | Phase::Tell => Lane::Time,
         // An imported list waits behind what the shop sells now.
         _ if payment.watch.looks == 0 && payment.watch.failures == 0 && !payment.is_imported => Lane::First,
         _ => Lane::Backlog,

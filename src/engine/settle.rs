@@ -452,6 +452,12 @@ fn plan(turn: Turn, account: &Account, payment: &mut Payment) {
             next = Some(Next { at, phase: Phase::Settled, why: "the hold was to be captured by now".into() });
         }
     }
+    if !can_ask
+        && let Some(tell) = unknown::next_telling(payment)
+        && next.as_ref().is_none_or(|next| tell.at < next.at)
+    {
+        next = Some(tell);
+    }
     #[cfg(planted)]
     if payment.watch.failures > 0 && crate::planted::is("look-forgotten-after-an-error") {
         next = None;

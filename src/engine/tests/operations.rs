@@ -319,3 +319,77 @@ fn a_payout_is_booked_from_its_reply_and_an_unknown_one_waits_for_a_person() {
     assert_eq!(world.state("hmac", "op-2"), "failed", "nobody has to look at it any more");
     world.prove();
 }
+
+/// A payout of 5, which nobody can be asked about.
+fn payout() -> Wish {
+    Wish {
+        id: None,
+        merchant: MerchantName::new("hmac").ok(),
+        currency: crate::words::money::Currency::parse("EUR"),
+        fund: Some(crate::core::operation::Fund::SepaCt),
+        ..wish(Kind::Transfer, "", "5")
+    }
+}
+
+impl World {
+    /// Alerts about operations whose outcome is unknown.
+    fn unknown_operations(&self) -> usize {
+        self.firing().iter().filter(|summary| summary.contains("nobody knows whether")).count()
+    }
+
+    fn tick_after(&mut self, by: SignedDuration) {
+        self.pass(by);
+        self.turn(|e, d, now| e.tick(d, now));
+    }
+}
+
+#[test]
+fn a_payout_whose_sender_died_is_told_after_ten_minutes_also_over_a_restart() {
+    let mut world = World::new();
+    let operation = world.operate(payout(), "op-1").expect("journaled");
+    world.tick_after(minutes(9));
+    assert_eq!(world.unknown_operations(), 0, "its sender may still wait for an answer");
+    world.turn(|e, d, now| e.started(d, now));
+    world.tick_after(minutes(1));
+    assert_eq!(world.unknown_operations(), 1, "{:?}", world.firing());
+    assert_eq!(world.state("hmac", "op-1"), "open", "only the question is told; the payment's own time is not over");
+    world.prove();
+    let journal = crate::store::journal_len(&world.store).expect("a length");
+    world.tick_after(minutes(1));
+    assert_eq!(crate::store::journal_len(&world.store).expect("a length"), journal, "told once");
+    world.tick_after(days(2));
+    world.tick_after(days(2));
+    assert_eq!((world.outcome("hmac", "op-1").as_str(), world.unknown_operations()), ("unknown", 1));
+    world.prove();
+    // The sender was only slow after all.
+    let body = "status=0&creditNumber=7000042".to_owned();
+    assert_eq!(world.tell(operation, Told::Answered { http_status: 200, body }), "executed");
+    assert_eq!((world.unknown_operations(), world.ledger()), (0, vec!["refund 5.00 EUR".to_owned()]));
+    world.prove();
+}
+
+#[test]
+fn a_payout_that_was_told_in_time_wakes_nobody() {
+    let mut world = World::new();
+    let operation = world.operate(payout(), "op-1").expect("journaled");
+    world.tell(operation, Told::NotSent { why: "connection refused".into() });
+    for _ in 0..3 {
+        world.tick_after(minutes(20));
+    }
+    assert_eq!(world.unknown_operations(), 0, "{:?}", world.firing());
+    world.prove();
+}
+
+#[test]
+fn an_operation_on_an_order_that_can_no_longer_be_asked_about_is_told_too() {
+    let mut world = approved();
+    world.operate(wish(Kind::Deposit, "c-1", "10"), "op-1").expect("journaled");
+    let account = world.engine.policy.accounts.get_mut(&MerchantName::new("hmac").expect("name")).expect("account");
+    let Contract::Checkout(contract) = &mut account.contract else { panic!("a checkout account") };
+    contract.can_ask = false;
+    world.turn(|e, d, now| e.started(d, now));
+    world.tick_after(minutes(10));
+    world.tick_after(minutes(1));
+    assert_eq!((world.state("hmac", "c-1").as_str(), world.unknown_operations()), ("reserved", 1));
+    world.prove();
+}
