@@ -20,6 +20,7 @@ use crate::words::time::{SignedDuration, Timestamp, days, hours, later, minutes}
 mod doubts;
 mod imports;
 mod relays;
+mod relay_bodies;
 mod passed;
 mod operations;
 
