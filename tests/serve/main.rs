@@ -8,6 +8,7 @@ mod order_numbers;
 mod relay;
 mod proxy;
 mod operate;
+mod operate_checkout;
 mod shop;
 
 use std::io::Write;
