@@ -257,6 +257,23 @@ pub fn evidence(view: &dyn View, number: PaymentNumber, limit: usize) -> Result<
     rows.iter().map(|(key, _)| as_u64(Table::Evidence, key, key.get(8..).unwrap_or_default())).collect()
 }
 
+/// The same behind one of them, all of them.
+pub fn evidence_behind(view: &dyn View, number: PaymentNumber, behind: u64) -> Result<Vec<u64>, Fault> {
+    const PAGE_ROWS: usize = 500;
+    let prefix = number_key(number);
+    let end = prefix_end(&prefix);
+    let mut from = [prefix.as_slice(), &behind.saturating_add(1).to_be_bytes()].concat();
+    let mut sequences = Vec::new();
+    loop {
+        let rows = view.range(Table::Evidence, &from, &end, PAGE_ROWS)?;
+        let Some((last, _)) = rows.last() else { return Ok(sequences) };
+        from = [last.as_slice(), &[0]].concat();
+        for (key, _) in &rows {
+            sequences.push(as_u64(Table::Evidence, key, key.get(8..).unwrap_or_default())?);
+        }
+    }
+}
+
 // ---- ledger ----
 
 /// Days since 1970-01-01, as keys count them.

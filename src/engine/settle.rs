@@ -209,7 +209,7 @@ fn live(turn: Turn, account: &Account, payment: &mut Payment, standing: &Standin
     }
     let agreed = payment.watch.agreed.len();
     let said = match standing.news {
-        lifecycle::News::Undecided if is_payout_over(payment) => lifecycle::News::Fail,
+        lifecycle::News::Undecided | lifecycle::News::Cancel if is_payout_over(payment) => lifecycle::News::Fail,
         lifecycle::News::Undecided if *news == News::TimeOver && !can_ask => lifecycle::News::HandOver,
         lifecycle::News::Undecided if standing.is_dead && agreed >= 3 => lifecycle::News::AgreeThrice,
         lifecycle::News::Undecided if standing.is_dead && agreed == 2 => lifecycle::News::AgreeTwice,

@@ -44,6 +44,7 @@ impl World {
         match self.turn(|e, d, now| e.conclude(d, operation, told, now)) {
             Concluded::Kept { outcome } => outcome.name().to_owned(),
             Concluded::UnknownOperation => "no such operation".to_owned(),
+            Concluded::Refused(refusal) => refusal.error,
         }
     }
 
@@ -391,5 +392,105 @@ fn an_operation_on_an_order_that_can_no_longer_be_asked_about_is_told_too() {
     world.tick_after(minutes(10));
     world.tick_after(minutes(1));
     assert_eq!((world.state("hmac", "c-1").as_str(), world.unknown_operations()), ("reserved", 1));
+    world.prove();
+}
+
+fn stated(executed: bool) -> Told {
+    Told::Stated { executed, why: "the account statement".into(), by: Operator { uid: 1000, user: None } }
+}
+
+#[test]
+fn a_payout_that_did_not_happen_after_all_is_taken_out_of_the_ledger() {
+    let mut world = World::new();
+    let operation = world.operate(payout(), "op-1").expect("journaled");
+    world.tell(operation, Told::Answered { http_status: 200, body: "status=0&creditNumber=7000042".to_owned() });
+    assert_eq!(world.state("hmac", "op-1"), "refunded");
+    assert_eq!(world.tell(operation, stated(false)), "not-seen");
+    assert_eq!(world.ledger(), ["refund 5.00 EUR", "refund -5.00 EUR"]);
+    assert_eq!(world.state("hmac", "op-1"), "failed");
+    world.prove();
+    // And back: he had looked at the wrong day.
+    assert_eq!(world.tell(operation, stated(true)), "executed");
+    assert_eq!(world.tell(operation, stated(true)), "executed");
+    assert_eq!(world.state("hmac", "op-1"), "refunded");
+    assert_eq!(world.ledger(), ["refund 5.00 EUR", "refund -5.00 EUR", "refund 5.00 EUR"]);
+    world.prove();
+}
+
+#[test]
+fn a_payout_that_is_told_twice_is_booked_once() {
+    let answered = || Told::Answered { http_status: 200, body: "status=0&creditNumber=7000042".to_owned() };
+    let orders: [&[Told]; 4] = [
+        &[answered(), answered()],
+        &[answered(), stated(true)],
+        &[stated(true), answered()],
+        // The sender was only slow, and the gateway's answer knows better than he who saw nothing.
+        &[stated(false), answered()],
+    ];
+    for told in orders {
+        let mut world = World::new();
+        let operation = world.operate(payout(), "op-1").expect("journaled");
+        for told in told {
+            world.tell(operation, told.clone());
+        }
+        assert_eq!(world.ledger(), ["refund 5.00 EUR"], "{told:?}");
+        assert_eq!(world.outcome("hmac", "op-1"), "executed", "{told:?}");
+        world.prove();
+    }
+}
+
+/// An order of 50 by iDEAL, deposited.
+fn deposited() -> World {
+    let mut world = World::new();
+    let submission = Submission {
+        gateway_order_number: GatewayOrderNumber::new("7000001").ok(),
+        payment_method: Some("IDL".into()),
+        ..submission("hmac", "c-1", "50")
+    };
+    world.turn(|e, d, now| e.submit(d, submission, now));
+    let look = world.next_look();
+    world.answer(&look, Outcome::Found, details("7000001", "ORDERED", &[("7000001", "payment_deposited", "50")]));
+    world
+}
+
+fn pay_back(value: &str) -> Wish {
+    Wish { fund: Some(crate::core::operation::Fund::ExistingOrder), ..wish(Kind::Transfer, "c-1", value) }
+}
+
+#[test]
+fn a_transfer_that_did_not_happen_after_all_leaves_the_whole_order_to_be_paid_back() {
+    let mut world = deposited();
+    let first = world.operate(pay_back("20"), "op-1").expect("journaled");
+    world.tell(first, Told::Answered { http_status: 200, body: "status=0&creditNumber=7000042".to_owned() });
+    let look = world.look_at("c-1");
+    world.answer(&look, Outcome::Found, details("7000001", "ORDERED", &[("7000001", "payment_deposited", "50")]));
+    assert!(world.operate(pay_back("50"), "op-2").is_err(), "30 are left");
+    assert_eq!(world.tell(first, stated(false)), "not-seen");
+    let in_all: Vec<String> = world.ledger();
+    assert_eq!(in_all[in_all.len() - 2..], ["refund 20.00 EUR", "refund -20.00 EUR"], "{in_all:?}");
+    assert!(world.operate(pay_back("50"), "op-2").is_ok());
+    world.prove();
+}
+
+#[test]
+fn a_transfer_that_the_gateways_own_books_list_happened_whatever_a_person_says() {
+    let mut world = deposited();
+    let first = world.operate(pay_back("20"), "op-1").expect("journaled");
+    world.tell(first, Told::Answered { http_status: 200, body: "status=0&creditNumber=7000042".to_owned() });
+    let mut listed = details("7000001", "ORDERED", &[("7000001", "payment_deposited", "50")]);
+    listed.push(Transaction {
+        transaction_id: Some("credit:7000042".into()),
+        transaction_type: Some("credit".into()),
+        transaction_state: Some("credit_refunded".into()),
+        parent_transaction_id: Some("order:7000001".into()),
+        amount: Some(Amount::parse("20", "EUR").expect("money").into()),
+        ..Transaction::default()
+    });
+    let look = world.look_at("c-1");
+    world.answer(&look, Outcome::Found, listed);
+    let ledger = world.ledger();
+    let why = world.tell(first, stated(false));
+    assert!(why.contains("credit:7000042") && why.contains("the gateway's own books"), "{why}");
+    assert_eq!((world.ledger(), world.outcome("hmac", "c-1").as_str()), (ledger, "executed"));
     world.prove();
 }
