@@ -75,6 +75,9 @@ pub fn run(decode: &Decode) -> Result<u8, Failure> {
         Dialect::Checkout if checkout::backend::is_reply(&body) => {
             checkout::backend::decode_reply(&body).map_err(unreadable)?
         }
+        Dialect::Checkout if checkout::started::is_answer(&body) => {
+            checkout::started::decode(&body).map_err(unreadable)?
+        }
         Dialect::Checkout => of_checkout(&body, secret.as_ref(), decode)?,
     };
     println!("{}", decoded_text(&message));
@@ -120,7 +123,8 @@ fn of_checkout(body: &[u8], secret: Option<&SecretString>, decode: &Decode) -> R
 /// A form with one of the gateway's own names is `checkout`; everything else is read as `wpg`.
 fn sniff(body: &[u8]) -> Dialect {
     let starts_document = body.trim_ascii_start().first().is_some_and(|b| matches!(b, b'<' | b'{' | 0xef));
-    let is_checkout = checkout::is_confirmation(body) || checkout::backend::is_reply(body);
+    let is_checkout =
+        checkout::is_confirmation(body) || checkout::backend::is_reply(body) || checkout::started::is_answer(body);
     if !starts_document && is_checkout { Dialect::Checkout } else { Dialect::Wpg }
 }
 
@@ -134,6 +138,8 @@ mod tests {
         assert!(is_checkout("paymentState=CANCEL&own=1"));
         assert!(is_checkout("amount=1&responseFingerprint=ab"));
         assert!(is_checkout("status=0&orders=0&objectsTotal=0"));
+        assert!(is_checkout("redirectUrl=https%3A%2F%2Fpay.example"));
+        assert!(is_checkout("error.1.errorCode=11051&errors=1"));
         assert!(!is_checkout("transaction_state=success&request_id=1"));
         assert!(!is_checkout("<payment/>"));
         assert!(!is_checkout("{\"payment\":{\"paymentState=\":1}}"));
