@@ -168,8 +168,14 @@ fn a_payout_whose_reply_is_lost_is_resolved_by_a_person() {
     let dry = payout("5", &["--payee", file, "--dry-run"], 0);
     let printed = text(&dry.stdout);
     assert!(printed.contains("fundTransferType=SEPA-CT") && printed.contains("AT611904300234573201"), "{printed}");
-    payout("5", &["--payee", file, "--request-id", "op-1", "--yes"], 0);
+    let paid = payout("5", &["--payee", file, "--request-id", "op-1", "--yes"], 0);
     assert_eq!(desk.payment("op-1")["operations"][0]["outcome"], "executed");
+    // It came back: the receiver's account is closed.
+    desk.operate(&["resolve", &desk.operation(&paid), "--not-executed", "--because", "on the statement of May 2"], 0);
+    assert_eq!(desk.payment("op-1")["state"], "failed");
+    let (_, ledger) = desk.shop.ask("GET", "/v1/ledger?after=0&limit=100", "");
+    let amounts: Vec<&Value> = ledger["items"].as_array().expect("a list").iter().map(|e| &e["amount"]).collect();
+    assert_eq!(amounts, ["5.00", "-5.00"]);
 
     desk.lose_answers();
     let lost = payout("6", &["--payee", file, "--request-id", "op-2", "--yes"], 76);
