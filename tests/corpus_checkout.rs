@@ -12,7 +12,7 @@ use reconciled::core::look::{Outcome, Query};
 use reconciled::core::message::{Authenticity, Message, Scheme};
 use reconciled::wire::checkout::backend::{self, Credentials, Request};
 use reconciled::wire::checkout::operations::{self, BasketItem, Fund, Money, Operation};
-use reconciled::wire::checkout::{Reading, decode, encode, fingerprint, init};
+use reconciled::wire::checkout::{Reading, decode, encode, fingerprint, init, started};
 use reconciled::wire::form::{Charset, Form, Limits, encode as encode_form};
 use reconciled::words::id::GatewayOrderNumber;
 use reconciled::words::money::{Currency, parse_decimal, print_decimal};
@@ -479,4 +479,26 @@ fn every_back_end_vector_has_our_order_of_fields() {
     }
     let _ = writeln!(std::io::stderr(), "back-end vectors: {count} orders of fields");
     assert!(count > 20);
+}
+
+#[test]
+fn every_answer_to_a_start_is_read_as_one() {
+    let Some(corpus) = corpus() else { return };
+    let mut read = 0;
+    for row in rows(&corpus).iter().filter(|row| row.file.starts_with("init/")) {
+        let body = body(&corpus, row);
+        assert_eq!(started::is_answer(&body), row.kind == "response", "{}", row.file);
+        if row.kind == "response" {
+            let message = started::decode(&body).unwrap_or_else(|e| panic!("{}: {e}", row.file));
+            assert_eq!(message.authenticity.verdict(), "unverifiable", "{}", row.file);
+            assert_eq!(
+                message.error_code.is_some(),
+                !message.unverified.contains_key("redirectUrl") && !message.unverified.contains_key("storageId"),
+                "{}",
+                row.file
+            );
+            read += 1;
+        }
+    }
+    assert!(read >= 13, "only {read} answers");
 }

@@ -341,6 +341,9 @@ pub struct Operation {
 const UNSEEN_AFTER: SignedDuration = minutes(5);
 /// Least time between two such looks.
 const UNSEEN_APART: SignedDuration = minutes(30);
+/// Time its sender has to tell the outcome of an operation that nobody can be asked about: far more than a request,
+/// its time-out and the telling take.
+const TELL_AFTER: SignedDuration = minutes(10);
 /// Wait before the first look at an operation whose outcome is unknown, and the longest.
 const LOOK_FIRST: SignedDuration = minutes(1);
 const LOOK_MAX: SignedDuration = days(1);
@@ -349,6 +352,12 @@ impl Operation {
     /// Whether it was executed and books of this steady time may lack its effect.
     pub fn is_executed_after(&self, books: Timestamp) -> bool {
         matches!(self.outcome, Outcome::Executed { .. }) && books <= self.told_at.unwrap_or(self.since)
+    }
+
+    /// When a person is told that its outcome is unknown, where nobody can be asked: 10 minutes after it was
+    /// journaled. `None`: told already, or no longer unknown.
+    pub fn tell_at(&self) -> Option<Timestamp> {
+        (self.outcome.is_unknown() && !self.is_told).then(|| crate::words::time::later(self.since, TELL_AFTER))
     }
 
     /// When to look again: a minute after it was journaled, then as long again as it is old, at most a day.

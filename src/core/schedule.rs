@@ -278,12 +278,19 @@ pub enum Phase {
     Soon,
     /// No look at all: the time at which an unaskable payment is handed over.
     HandOver,
+    /// No look at all: the time at which a person is told of an operation whose outcome can't be looked up.
+    Tell,
 }
 
 impl Phase {
     /// Whether the look asks for suffixed ids and the whole family as well.
     pub fn walks_family(self) -> bool {
         !matches!(self, Phase::Warm | Phase::Soon | Phase::Paid)
+    }
+
+    /// Whether the gateway is asked at all: other phases only wait for a time.
+    pub fn is_look(self) -> bool {
+        !matches!(self, Phase::HandOver | Phase::Tell)
     }
 }
 
@@ -414,7 +421,7 @@ fn ladder(state: State, watch: &Watch, method: &Method, number: PaymentNumber) -
         Phase::Decision => "the method's time is over: is it unfinished?",
         Phase::Cool | Phase::Cold => "still not decided at the gateway",
         Phase::Frozen => "not decided for more than two weeks: asked weekly, for ever",
-        Phase::HoldDown | Phase::Paid | Phase::Settled | Phase::Soon | Phase::HandOver => "",
+        Phase::HoldDown | Phase::Paid | Phase::Settled | Phase::Soon | Phase::HandOver | Phase::Tell => "",
     };
     Next { at: later(watch.since, age + jitter(gap, number, age.as_secs().unsigned_abs())), phase, why: why.to_owned() }
 }

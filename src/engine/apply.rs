@@ -17,7 +17,7 @@ use crate::engine::operated::{concluded, operated};
 use crate::engine::order_numbers::{claim_named, told_order};
 use crate::engine::relayed::{not_relayed, relay_trouble, relayed_others};
 use crate::engine::settle::{News, Turn, settle};
-use crate::engine::{books, passed, settle};
+use crate::engine::{books, passed, settle, unknown};
 use crate::store::{Draft, Fault, Table};
 use crate::words::id::{GatewayOrderNumber, MerchantName, PaymentNumber, TransactionId};
 use crate::words::time::{Now, SignedDuration, Timestamp, days, hours, later};
@@ -76,6 +76,7 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
         }),
         Event::TimeOver { number } => change(draft, turn, *number, |payment| {
             // A look that was planned while the gateway could still be asked: only planned anew.
+            unknown::time_over(payment, now);
             let is_over = payment.next.as_ref().is_some_and(|next| next.phase == Phase::HandOver);
             if is_over { News::TimeOver } else { News::None }
         }),

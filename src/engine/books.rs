@@ -61,7 +61,7 @@ fn ms(at: Timestamp) -> u64 {
 pub fn due_key(payment: &Payment) -> Option<Vec<u8>> {
     let next = payment.next.as_ref()?;
     let lane = match next.phase {
-        Phase::HandOver => Lane::Time,
+        Phase::HandOver | Phase::Tell => Lane::Time,
         // An imported list waits behind what the shop sells now.
         _ if payment.watch.looks == 0 && payment.watch.failures == 0 && !payment.is_imported => Lane::First,
         _ => Lane::Backlog,
@@ -255,6 +255,23 @@ pub fn evidence(view: &dyn View, number: PaymentNumber, limit: usize) -> Result<
     let prefix = number_key(number);
     let rows = view.range(Table::Evidence, &prefix, &prefix_end(&prefix), limit)?;
     rows.iter().map(|(key, _)| as_u64(Table::Evidence, key, key.get(8..).unwrap_or_default())).collect()
+}
+
+/// The same behind one of them, all of them.
+pub fn evidence_behind(view: &dyn View, number: PaymentNumber, behind: u64) -> Result<Vec<u64>, Fault> {
+    const PAGE_ROWS: usize = 500;
+    let prefix = number_key(number);
+    let end = prefix_end(&prefix);
+    let mut from = [prefix.as_slice(), &behind.saturating_add(1).to_be_bytes()].concat();
+    let mut sequences = Vec::new();
+    loop {
+        let rows = view.range(Table::Evidence, &from, &end, PAGE_ROWS)?;
+        let Some((last, _)) = rows.last() else { return Ok(sequences) };
+        from = [last.as_slice(), &[0]].concat();
+        for (key, _) in &rows {
+            sequences.push(as_u64(Table::Evidence, key, key.get(8..).unwrap_or_default())?);
+        }
+    }
 }
 
 // ---- ledger ----

@@ -144,7 +144,7 @@ fn sentence(record: &Record) -> (String, &'static str) {
         Event::Looked { answers, .. } => (look(answers), "an authenticated answer is a fact; silence is not an answer"),
         Event::Asked { .. } => ("a person asked for a look".into(), "the look is due at once"),
         Event::TimeOver { .. } => {
-            ("its time is over and nobody can be asked".into(), "never declared failed: handed over to a person")
+            ("its time is over and nobody can be asked".into(), "never declared failed: a person is told")
         }
         Event::Relayed { answer, attempts, .. } => {
             let again = if *attempts > 1 { format!(" at attempt {attempts}") } else { String::new() };

@@ -112,7 +112,7 @@ impl Engine {
     pub fn look(&self, payment: &Payment, now: Now) -> Option<Look> {
         let account = self.policy.accounts.get(&payment.merchant)?;
         let next = payment.next.as_ref()?;
-        if next.phase == Phase::HandOver || !settle::can_ask(account, payment) {
+        if !next.phase.is_look() || !settle::can_ask(account, payment) {
             return None;
         }
         // Behind the deadline every look may count towards an agreement, whatever brought it about.

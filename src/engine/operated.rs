@@ -50,7 +50,9 @@ pub(super) fn concluded(
     let mut payment = books::payment_at(draft, number)?;
     let account = turn.account(&payment.merchant)?;
     let Some(operation) = payment.operations.iter_mut().find(|o| o.number == operation) else { return Ok(()) };
-    if operation.outcome.is_unknown() || by_person {
+    // That nobody saw it is no match for an answer that says it was done.
+    let was_missed = matches!((&operation.outcome, outcome), (Outcome::NotSeen { .. }, Outcome::Executed { .. }));
+    if operation.outcome.is_unknown() || by_person || was_missed {
         operation.outcome = outcome.clone();
         operation.told_at = Some(turn.now.steady);
     }

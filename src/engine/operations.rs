@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::core::account::{Account, Contract};
 use crate::core::follow_up::{self, Chain, Refused, payout};
+use crate::core::known::Known;
 use crate::core::message::{Dialect, Transaction};
 use crate::core::operation::{Fund, Intent, Kind, Operator, Outcome, PAYOUT, Plan, RECUR_OF, Target, Wish, repeat_key};
 use crate::core::payment::Payment;
@@ -68,8 +69,12 @@ pub enum Told {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Concluded {
-    Kept { outcome: Outcome },
+    Kept {
+        outcome: Outcome,
+    },
     UnknownOperation,
+    /// The gateway's own books say otherwise; nothing was kept.
+    Refused(Refusal),
 }
 
 fn refuse(error: impl Into<String>, field: Option<&str>) -> Refusal {
@@ -263,6 +268,10 @@ impl Engine {
                 (Outcome::NotSeen { why: shortened(why) }, None, None, None, Some(by))
             }
         };
+        let transactions = match booked_by_reply(draft, &payment, (operation, &intent), &outcome, made)? {
+            Ok(transactions) => transactions,
+            Err(refusal) => return Ok(Concluded::Refused(refusal)),
+        };
         if account.dialect() == Dialect::Wpg && by.is_none() {
             self.respond_for(draft, &payment, &outcome, http_status, body.as_deref(), now)?;
         }
@@ -272,7 +281,7 @@ impl Engine {
             outcome: outcome.clone(),
             http_status,
             digest: body.as_deref().map(|body| intake::digest(body.as_bytes())),
-            transactions: booked_by_reply(&payment, &intent, &outcome, made),
+            transactions,
             by,
         };
         self.record(draft, event, now)?;
@@ -379,18 +388,71 @@ fn own_submission(plan: &Plan, request_id: RequestId, made_number: Option<&str>)
     })
 }
 
-/// That a payout appears in getOrderDetails is not documented (fact sheet checkout c.2): its reply is booked.
-fn booked_by_reply(payment: &Payment, intent: &Intent, outcome: &Outcome, made: Option<String>) -> Vec<Transaction> {
-    let (Kind::Transfer, Outcome::Executed { .. }) = (intent.kind, outcome) else { return Vec::new() };
-    // Without a number of its own it stands under our name for it.
-    let number = made.or(intent.made_number.clone()).unwrap_or_else(|| intent.request_id.to_string());
-    let credit = Transaction {
-        transaction_id: Some(format!("credit:{number}")),
-        transaction_type: Some("credit".to_owned()),
-        transaction_state: Some("credit_refunded".to_owned()),
-        amount: intent.amount.map(Into::into),
-        request_id: Some(payment.request_id.to_string()),
-        ..Transaction::default()
+/// That a payout appears in getOrderDetails is not documented (fact sheet checkout c.2): its reply is booked, and what
+/// a person states instead of it. That it did not happen takes a credit back, unless the gateway's own books list it.
+fn booked_by_reply(
+    view: &dyn View,
+    payment: &Payment,
+    (operation, intent): (u64, &Intent),
+    outcome: &Outcome,
+    made: Option<String>,
+) -> Result<Result<Vec<Transaction>, Refusal>, Fault> {
+    if intent.kind != Kind::Transfer {
+        return Ok(Ok(Vec::new()));
+    }
+    let held = payment.operations.iter().find(|o| o.number == operation).map(|o| &o.outcome);
+    let earlier = credits_of(view, payment, operation)?;
+    let in_state = |state: &str| {
+        let told = |credit: &Transaction| Transaction { transaction_state: Some(state.to_owned()), ..credit.clone() };
+        earlier.iter().map(told).collect::<Vec<_>>()
     };
-    vec![credit].into_iter().take(TRANSACTIONS_MAX).map(allow_listed).collect()
+    match outcome {
+        // Told once more: still the same credit.
+        Outcome::Executed { .. } if !earlier.is_empty() => Ok(Ok(in_state("credit_refunded"))),
+        Outcome::Executed { .. } => {
+            // Without a number of its own it stands under our name for it.
+            let number = made.or(intent.made_number.clone()).unwrap_or_else(|| intent.request_id.to_string());
+            let credit = Transaction {
+                transaction_id: Some(format!("credit:{number}")),
+                transaction_type: Some("credit".to_owned()),
+                transaction_state: Some("credit_refunded".to_owned()),
+                amount: intent.amount.map(Into::into),
+                request_id: Some(payment.request_id.to_string()),
+                ..Transaction::default()
+            };
+            Ok(Ok(vec![credit].into_iter().take(TRANSACTIONS_MAX).map(allow_listed).collect()))
+        }
+        Outcome::NotSeen { .. } if matches!(held, Some(Outcome::Executed { .. })) => {
+            let ids: Vec<_> = earlier.iter().filter_map(|credit| credit.transaction_id.as_deref()).collect();
+            let is_listed = |known: &&Known| known.stands() && known.transaction.parent_transaction_id.is_some();
+            let listed = payment.known.iter().filter(is_listed).find(|known| ids.contains(&known.id.as_str()));
+            Ok(match listed {
+                Some(known) => {
+                    let error = format!("the gateway's own books list {} of this operation: it was executed", known.id);
+                    Err(refuse(error, None))
+                }
+                None => Ok(in_state("credit_void")),
+            })
+        }
+        Outcome::Unknown { .. } | Outcome::Refused { .. } | Outcome::NotSent { .. } | Outcome::NotSeen { .. } => {
+            Ok(Ok(Vec::new()))
+        }
+    }
+}
+
+/// The credits that were booked for an operation so far.
+fn credits_of(view: &dyn View, payment: &Payment, operation: u64) -> Result<Vec<Transaction>, Fault> {
+    let mut credits: Vec<Transaction> = Vec::new();
+    for sequence in books::evidence_behind(view, payment.number, operation)? {
+        let Event::Concluded { operation: of, transactions, .. } = books::record(view, sequence)?.event else {
+            continue;
+        };
+        if of == operation {
+            for credit in transactions {
+                credits.retain(|known| known.transaction_id != credit.transaction_id);
+                credits.push(credit);
+            }
+        }
+    }
+    Ok(credits)
 }

@@ -1,7 +1,7 @@
 //! Notifications passed on to the shop's own listener: a row in the commit that judges the message, an
 //! attempt afterwards, at least once, in order within one request-id.
 //!
-//! A row holds the body itself, so that nothing that expires or is overwritten elsewhere takes it away. What
+//! Its rows hold the body itself, so that nothing that expires or is overwritten elsewhere takes it away. What
 //! became of messages that are evidence of a payment is journaled; of others only their number is, because a
 //! stranger can send as many as he likes.
 
@@ -14,7 +14,7 @@ use crate::core::relay::{Attempt, NotRelayed};
 use crate::engine::digest::{digest, gist};
 use crate::engine::packed::{Envelope, pack, unpack};
 use crate::engine::relay_rows::{
-    Backlog, Rank, Waiting, at, backlog, backlog_key, backlogs, due_key, due_prefix, id, line_prefix, ms,
+    Backlog, Rank, Waiting, at, backlog, backlog_key, backlogs, body_of, due_key, due_prefix, id, line_prefix, ms,
     not_before_in, number_in, numbered, put_backlog, row_key,
 };
 use crate::engine::relayed::trouble_key;
@@ -31,6 +31,9 @@ const NEXT: &[u8] = b"relay_next";
 const TICK_MAX_ROWS: usize = 500;
 /// Messages brought forward at once when one got through that had failed before.
 const FORWARD_MAX_ROWS: usize = 200;
+/// What is kept of a request-id to keep messages in order. No genuine one is longer; longer ones of strangers share a
+/// line, at worst.
+const LINE_MAX_CHARS: usize = 200;
 /// Evidence of a payment that is searched for an equal message.
 const EVIDENCE_MAX: usize = 200;
 
@@ -62,7 +65,7 @@ impl Heard {
     pub(super) fn of_nobody(&mut self, request_id: Option<&str>, is_repeat: bool) {
         if let Some(id) = request_id {
             // With its suffix or without: one line, at worst a longer one.
-            self.line.get_or_insert_with(|| strip_suffix(id).unwrap_or(id).to_owned());
+            self.line.get_or_insert_with(|| strip_suffix(id).unwrap_or(id).chars().take(LINE_MAX_CHARS).collect());
         }
         self.is_repeat = Some(self.is_repeat.unwrap_or(true) && is_repeat);
     }
@@ -115,6 +118,7 @@ impl Engine {
             attempts: 0,
             not_before: now.steady,
             last: None,
+            bytes: Some(bytes),
         };
         let is_first = match line_prefix(merchant, &waiting) {
             Some(prefix) => {
@@ -127,7 +131,8 @@ impl Engine {
         if is_first {
             draft.put(Table::RelayDue, due_key(merchant, &waiting, number), Vec::new());
         }
-        draft.put(Table::Relay, row_key(merchant, number), pack(&waiting, body)?);
+        draft.put(Table::Relay, row_key(merchant, number), pack(&waiting, b"")?);
+        draft.put(Table::RelayBodies, row_key(merchant, number), body.to_vec());
         draft.put(Table::Meta, NEXT.to_vec(), (number + 1).to_be_bytes().to_vec());
         backlog.messages += 1;
         backlog.bytes += bytes;
@@ -253,7 +258,7 @@ impl Engine {
         let key = row_key(merchant, number);
         // Given up while it was under way.
         let Some(row) = draft.get(Table::Relay, &key)? else { return Ok(()) };
-        let (mut waiting, body): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
+        let (mut waiting, inline): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
         let had_failed = waiting.attempts > 0;
         waiting.attempts = waiting.attempts.saturating_add(1);
         if let Some(payment) = waiting.payment
@@ -263,7 +268,7 @@ impl Engine {
             self.record(draft, Event::Relayed { number: payment, digest, attempts, answer }, now)?;
         }
         if matches!(attempt, Attempt::Accepted { .. }) {
-            self.leave(draft, merchant, number, &waiting, body.len() as u64)?;
+            self.leave(draft, merchant, number, &waiting, waiting.size(inline))?;
             if waiting.payment.is_none() {
                 let mut backlog = backlog(draft, merchant)?;
                 backlog.accepted += 1;
@@ -279,7 +284,7 @@ impl Engine {
         waiting.not_before = later(now.steady, pause);
         waiting.last = Some(attempt);
         draft.put(Table::RelayDue, due_key(merchant, &waiting, number), Vec::new());
-        draft.put(Table::Relay, key, pack(&waiting, body)?);
+        draft.put(Table::Relay, key, pack(&waiting, inline)?);
         Ok(())
     }
 
@@ -299,11 +304,11 @@ impl Engine {
                 let number = number_in(Table::RelayDue, &due)?;
                 let key = row_key(merchant, number);
                 let row = at(draft, &key)?;
-                let (mut waiting, body): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
+                let (mut waiting, inline): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
                 waiting.not_before = now.steady;
                 draft.delete(Table::RelayDue, due);
                 draft.put(Table::RelayDue, due_key(merchant, &waiting, number), Vec::new());
-                draft.put(Table::Relay, key, pack(&waiting, body)?);
+                draft.put(Table::Relay, key, pack(&waiting, inline)?);
                 brought += 1;
             }
         }
@@ -333,8 +338,8 @@ impl Engine {
         why: NotRelayed,
         now: Now,
     ) -> Result<(), Fault> {
-        let (waiting, body): (Waiting, _) = unpack(Table::Relay, &row_key(merchant, number), row)?;
-        self.leave(draft, merchant, number, &waiting, body.len() as u64)?;
+        let (waiting, inline): (Waiting, _) = unpack(Table::Relay, &row_key(merchant, number), row)?;
+        self.leave(draft, merchant, number, &waiting, waiting.size(inline))?;
         self.not_relayed(draft, merchant, waiting.payment, waiting.digest, why, now)
     }
 
@@ -372,6 +377,7 @@ impl Engine {
         bytes: u64,
     ) -> Result<(), Fault> {
         draft.delete(Table::Relay, row_key(merchant, number));
+        draft.delete(Table::RelayBodies, row_key(merchant, number));
         draft.delete(Table::RelayDue, due_key(merchant, waiting, number));
         if let Some(prefix) = line_prefix(merchant, waiting) {
             draft.delete(Table::RelayLines, numbered(prefix.clone(), number));
@@ -442,7 +448,7 @@ impl Engine {
         let Some(rule) = self.policy.relays.get(merchant) else { return Ok(()) };
         let prefix = books::text_key(merchant, "");
         for (key, row) in draft.range(Table::Relay, &prefix, &prefix_end(&prefix), TICK_MAX_ROWS)? {
-            let (waiting, body): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
+            let (waiting, inline): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
             let number = number_in(Table::Relay, &key)?;
             let is_older_than = |age| now.steady >= later(waiting.kept.steady, age);
             if rule.give_up_after.is_some_and(is_older_than) {
@@ -450,7 +456,7 @@ impl Engine {
             } else if !is_older_than(rule.alert_after) {
                 break;
             } else if waiting.is_refused_stranger() {
-                self.leave_refused(draft, merchant, number, &waiting, body.len() as u64)?;
+                self.leave_refused(draft, merchant, number, &waiting, waiting.size(inline))?;
             }
         }
         Ok(())
@@ -475,7 +481,8 @@ impl Engine {
 fn relayable(view: &dyn View, merchant: &MerchantName, number: u64) -> Result<Relayable, Fault> {
     let key = row_key(merchant, number);
     let row = at(view, &key)?;
-    let (waiting, body): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
+    let (waiting, inline): (Waiting, _) = unpack(Table::Relay, &key, &row)?;
+    let body = body_of(view, &key, &waiting, inline)?;
     let (merchant, id) = (merchant.clone(), id(number, &waiting.digest));
-    Ok(Relayable { merchant, number, id, content_type: waiting.content_type, body: body.to_vec() })
+    Ok(Relayable { merchant, number, id, content_type: waiting.content_type, body })
 }

@@ -25,9 +25,18 @@ pub(super) struct Waiting {
     /// Steady time before which it is not tried again.
     pub not_before: Timestamp,
     pub last: Option<Attempt>,
+    /// Length of the body, which lies in a row of its own: whoever only counts, plans or lists must not read it.
+    /// `None`: an earlier version kept it, in the row of this head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 impl Waiting {
+    /// Length of the body; `inline`: what stands behind this head in its row.
+    pub fn size(&self, inline: &[u8]) -> u64 {
+        self.bytes.unwrap_or(inline.len() as u64)
+    }
+
     /// No submission stands behind it, and the shop refused it for what it is.
     pub fn is_refused_stranger(&self) -> bool {
         self.payment.is_none() && self.last.as_ref().is_some_and(Attempt::is_about_the_message)
@@ -119,6 +128,17 @@ pub(super) fn not_before_in(table: Table, key: &[u8]) -> Result<u64, Fault> {
 /// A row that another one names: it must be there.
 pub(super) fn at(view: &dyn View, key: &[u8]) -> Result<Vec<u8>, Fault> {
     view.get(Table::Relay, key)?.ok_or_else(|| Fault::damaged(Table::Relay, key, "named, and missing"))
+}
+
+/// The body of a waiting message; `inline`: what stands behind its head.
+pub(super) fn body_of(view: &dyn View, key: &[u8], waiting: &Waiting, inline: &[u8]) -> Result<Vec<u8>, Fault> {
+    let Some(bytes) = waiting.bytes else { return Ok(inline.to_vec()) };
+    let damaged = |why: &str| Fault::damaged(Table::RelayBodies, key, why);
+    let body = view.get(Table::RelayBodies, key)?.ok_or_else(|| damaged("named, and missing"))?;
+    if body.len() as u64 != bytes {
+        return Err(damaged("not as long as its head says"));
+    }
+    Ok(body)
 }
 
 pub(super) fn backlog_key(merchant: &MerchantName) -> Vec<u8> {

@@ -84,13 +84,13 @@ impl Engine {
         let mut last = None;
         for (key, row) in &rows {
             let number = number_in(Table::Relay, key)?;
-            let (waiting, body): (Waiting, _) = unpack(Table::Relay, key, row)?;
+            let (waiting, inline): (Waiting, _) = unpack(Table::Relay, key, row)?;
             let is_first = view.get(Table::RelayDue, &due_key(merchant, &waiting, number))?.is_some();
             items.push(json!({
                 "number": number,
                 "id": id(number, &waiting.digest),
                 "request_id": waiting.line,
-                "bytes": body.len(),
+                "bytes": waiting.size(inline),
                 "kept_at": waiting.kept.wall,
                 "attempts": waiting.attempts,
                 "last_attempt": waiting.last.map(|last| last.text()),

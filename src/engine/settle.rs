@@ -209,7 +209,7 @@ fn live(turn: Turn, account: &Account, payment: &mut Payment, standing: &Standin
     }
     let agreed = payment.watch.agreed.len();
     let said = match standing.news {
-        lifecycle::News::Undecided if is_payout_over(payment) => lifecycle::News::Fail,
+        lifecycle::News::Undecided | lifecycle::News::Cancel if is_payout_over(payment) => lifecycle::News::Fail,
         lifecycle::News::Undecided if *news == News::TimeOver && !can_ask => lifecycle::News::HandOver,
         lifecycle::News::Undecided if standing.is_dead && agreed >= 3 => lifecycle::News::AgreeThrice,
         lifecycle::News::Undecided if standing.is_dead && agreed == 2 => lifecycle::News::AgreeTwice,
@@ -454,6 +454,12 @@ fn plan(turn: Turn, account: &Account, payment: &mut Payment) {
         if next.as_ref().is_none_or(|next| at < next.at) {
             next = Some(Next { at, phase: Phase::Settled, why: "the hold was to be captured by now".into() });
         }
+    }
+    if !can_ask
+        && let Some(tell) = unknown::next_telling(payment)
+        && next.as_ref().is_none_or(|next| tell.at < next.at)
+    {
+        next = Some(tell);
     }
     #[cfg(planted)]
     if payment.watch.failures > 0 && crate::planted::is("look-forgotten-after-an-error") {

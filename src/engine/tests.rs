@@ -25,6 +25,7 @@ mod telling;
 mod doubts;
 mod imports;
 mod relays;
+mod relay_bodies;
 mod passed;
 mod operations;
 

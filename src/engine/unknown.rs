@@ -4,10 +4,10 @@ use crate::core::alert::{Status, Topic};
 use crate::core::discrepancy::Severity;
 use crate::core::follow_up::{Effect, effect, of_own};
 use crate::core::look::{Answer, Outcome as Found, Query};
-use crate::core::operation::{Operation, Outcome};
+use crate::core::operation::{Intent, Operation, Outcome};
 use crate::core::payment::Payment;
 use crate::core::policy::Policy;
-use crate::core::schedule::Cause;
+use crate::core::schedule::{Cause, Next, Phase};
 use crate::engine::alerts::{self, Condition, Who, member};
 use crate::engine::books;
 use crate::store::{Draft, Fault};
@@ -51,6 +51,22 @@ pub fn follow(draft: &mut Draft, policy: &Policy, payment: &mut Payment, can_ask
         payment.watch.look_soon(at, &why, Cause::Other);
     }
     Ok(())
+}
+
+/// When a person must be told of an operation that its sender never told of; only where nobody can be asked.
+pub fn next_telling(payment: &Payment) -> Option<Next> {
+    let (at, operation) =
+        payment.operations.iter().filter_map(|o| Some((o.tell_at()?, o))).min_by_key(|(at, _)| *at)?;
+    let Intent { kind, request_id, .. } = &operation.intent;
+    let why = format!("nobody can be asked whether {} {request_id} took effect: a person will be told", kind.name());
+    Some(Next { at, phase: Phase::Tell, why })
+}
+
+/// The time of [`next_telling`] came: its alert begins as the payment is settled.
+pub fn time_over(payment: &mut Payment, now: Now) {
+    for operation in &mut payment.operations {
+        operation.is_told |= operation.tell_at().is_some_and(|at| at <= now.steady);
+    }
 }
 
 fn alert(draft: &mut Draft, policy: &Policy, payment: &Payment, at: usize, now: Now) -> Result<(), Fault> {

@@ -2,6 +2,7 @@
 
 use super::gateway::Gateway;
 use super::outage::Manner;
+use super::page_form;
 use super::shop::Shop;
 use crate::wire;
 use crate::wire::request::HttpRequest;
@@ -79,7 +80,7 @@ impl Answer {
 }
 
 /// What a payer's browser sees. The script decides what becomes of the payment, not a click.
-const PAYERS_PAGE: &str = "<!DOCTYPE html><html lang=\"en\"><head><title>Sandbox</title></head><body><h1>The payer is here</h1>\
+pub(super) const PAYERS_PAGE: &str = "<!DOCTYPE html><html lang=\"en\"><head><title>Sandbox</title></head><body><h1>The payer is here</h1>\
     <p>What becomes of this payment is decided already: by what was set with POST /control/play, or as usual.</p>\
     </body></html>";
 
@@ -89,6 +90,9 @@ impl Gateway {
         let path = request.path();
         if path.contains("/engine/rest/") || path.ends_with("/api/payment/register") {
             return self.answer_wpg_request(now, request);
+        }
+        if page_form::is_page(path) {
+            return self.answer_page_form(now, request);
         }
         let is_checkout =
             ["/toolkit.php", "/init.php", "/init-server.php", "/frontend/init"].iter().any(|page| path.ends_with(page))
@@ -123,6 +127,23 @@ impl Gateway {
                 self.in_manner(now, asker.as_ref(), genuine)
             }
         }
+    }
+
+    /// The signed form of payment page v1, from the payer's browser.
+    fn answer_page_form(&mut self, now: Timestamp, request: &Request) -> Reply {
+        if request.method != "POST" {
+            return Reply::Answer(Answer::empty(405));
+        }
+        let asked = HttpRequest { method: "POST", path: request.target, content_type: None, body: request.body };
+        let facts = match wire::wpg::request::read(&asked) {
+            Ok(wire::request::Request::Submits(mut all)) if all.len() == 1 => all.remove(0),
+            Ok(_) => return Reply::Answer(page_form::unreadable("it is not one payment")),
+            Err(why) => return Reply::Answer(page_form::unreadable(&why.to_string())),
+        };
+        let Some(merchant) = self.page_asker(request.body).cloned() else {
+            return Reply::Answer(page_form::unsigned());
+        };
+        self.taken_in_manner(now, Some(&merchant), |gateway| gateway.take_page(now, &merchant, &facts, request))
     }
 
     pub(super) fn in_manner(&self, now: Timestamp, asker: Option<&MerchantName>, genuine: Answer) -> Reply {

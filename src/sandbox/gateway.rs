@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::coming::Coming;
-use super::life::{Happening, Life, Move, MoveKind, Told};
+use super::life::{Happening, Life, Move, MoveKind, News, Told};
 use super::outage::Outage;
 use super::prng::Prng;
 use super::script::{Fate, Forgery, Plan, Script};
 use super::shop::Shop;
 use super::truth::{KnownMove, PaymentTruth, Truth};
+use super::wishes::Wishes;
 use super::{forge, life_checkout, life_wpg, message};
 use crate::core::message::{Dialect, Transaction};
 use crate::core::submission::Submission;
@@ -65,8 +66,8 @@ pub(super) struct Payment {
     pub life: Life,
     /// Gateway order numbers the shop's side has learnt.
     pub learnt: BTreeSet<GatewayOrderNumber>,
-    /// Where this payment's notifications go; `None`: where the account's go.
-    pub notify_url: Option<String>,
+    /// What its request wants told, where and how.
+    pub wishes: Wishes,
 }
 
 /// What a request says beside its submission.
@@ -74,8 +75,7 @@ pub(super) struct Payment {
 pub(super) struct How {
     /// `wpg`: the merchant account id it names; `None`: the account's first.
     pub maid: Option<String>,
-    /// The URL it wants notified instead of the account's.
-    pub notify_url: Option<String>,
+    pub wishes: Wishes,
     /// Under which name the gateway keeps it; `None`: under its request-id. `checkout` knows no unique ids of the shop's.
     pub kept_as: Option<RequestId>,
     /// Nothing is told of it later: the answer says it all.
@@ -87,6 +87,8 @@ pub(super) struct How {
 struct Item {
     name: Name,
     what: What,
+    /// Which of the URLs that are told of it, from 0.
+    url: usize,
     /// How often it was sent before.
     attempt: u32,
     lost: bool,
@@ -297,7 +299,7 @@ impl Gateway {
             amount,
             life,
             learnt,
-            notify_url: how.notify_url,
+            wishes: how.wishes,
         };
         self.index(&name, &payment);
         self.plan_messages(&name, &payment);
@@ -336,18 +338,20 @@ impl Gateway {
     fn plan_messages(&mut self, name: &Name, payment: &Payment) {
         let news = &payment.life.news;
         for (index, told) in news.iter().enumerate() {
-            let item = |lost| Item { name: name.clone(), what: What::Genuine(index), attempt: 0, lost };
-            match payment.plan.fates.get(index).copied().unwrap_or(Fate::Arrives) {
-                Fate::Arrives => self.enqueue(told.at, item(false)),
-                Fate::Lost => self.enqueue(told.at, item(true)),
-                Fate::Twice { again_after } => {
-                    self.enqueue(told.at, item(false));
-                    self.enqueue(later(told.at, again_after), item(false));
-                }
-                Fate::Late { by } => self.enqueue(later(told.at, by), item(false)),
-                Fate::Overtaken => {
-                    let after_next = news.get(index + 1).map(|next| later(next.at, seconds(1)));
-                    self.enqueue(after_next.unwrap_or(later(told.at, minutes(15))), item(false));
+            for url in 0..payment.wishes.urls(payment.state_told(told), "").len() {
+                let item = |lost| Item { name: name.clone(), what: What::Genuine(index), url, attempt: 0, lost };
+                match payment.plan.fates.get(index).copied().unwrap_or(Fate::Arrives) {
+                    Fate::Arrives => self.enqueue(told.at, item(false)),
+                    Fate::Lost => self.enqueue(told.at, item(true)),
+                    Fate::Twice { again_after } => {
+                        self.enqueue(told.at, item(false));
+                        self.enqueue(later(told.at, again_after), item(false));
+                    }
+                    Fate::Late { by } => self.enqueue(later(told.at, by), item(false)),
+                    Fate::Overtaken => {
+                        let after_next = news.get(index + 1).map(|next| later(next.at, seconds(1)));
+                        self.enqueue(after_next.unwrap_or(later(told.at, minutes(15))), item(false));
+                    }
                 }
             }
         }
@@ -355,7 +359,7 @@ impl Gateway {
             let what = What::Forged(forgery.kind);
             self.enqueue(
                 later(payment.started, forgery.after),
-                Item { name: name.clone(), what, attempt: 0, lost: false },
+                Item { name: name.clone(), what, url: 0, attempt: 0, lost: false },
             );
         }
     }
@@ -397,7 +401,13 @@ impl Gateway {
                 What::Genuine(index) => message::notification(shop, payment, index, self.signing.as_deref()),
                 What::Forged(kind) => forge::forged(shop, payment, kind, &self.prng.fork(&format!("forgery {id}"))),
             };
-            let url = payment.notify_url.as_ref().unwrap_or(&shop.notify_url).clone();
+            let state = match item.what {
+                What::Genuine(index) => payment.state_told(&payment.life.news[index]),
+                What::Forged(_) => None,
+            };
+            let mut urls = payment.wishes.urls(state, &shop.notify_url);
+            // A stranger knows where the shop listens, whatever it wants told there.
+            let url = if item.url < urls.len() { urls.swap_remove(item.url) } else { shop.notify_url.clone() };
             let (dialect, attempt) = (shop.account.dialect(), item.attempt);
             due.push(Outgoing { id, at, merchant, request_id, dialect, url, content_type, body, forged, attempt });
             self.waiting_for_answer.insert(id, item);
@@ -503,6 +513,14 @@ fn generate(next: &mut u64) -> GatewayOrderNumber {
 }
 
 impl Payment {
+    /// The state of the transaction that a notification tells of, as requests choose by it. `None`: it tells of none.
+    fn state_told(&self, news: &News) -> Option<&str> {
+        match &news.what {
+            Told::Transaction(at) => self.life.transactions[*at].transaction.transaction_state.as_deref(),
+            Told::Confirmation { .. } => None,
+        }
+    }
+
     fn truth(&self, now: Timestamp) -> PaymentTruth {
         let known = |m: &Move| m.number.as_ref().is_none_or(|number| self.learnt.contains(number));
         let part = |wanted: bool| {

@@ -26,7 +26,11 @@ pub(super) fn notification(
     match &payment.life.news[index].what {
         Told::Transaction(at) => {
             let transaction = &payment.life.transactions[*at].transaction;
-            match writing(shop, payment.plan.format) {
+            let planned = match payment.plan.format {
+                Writing::Account => wished(shop, payment.wishes.writing),
+                planned => planned,
+            };
+            match writing(shop, planned) {
                 Writing::XmlDsig => (XML, signed(transaction, signing).into_bytes()),
                 writing => written(transaction, writing, shop.key.secret.expose_secret()),
             }
@@ -54,6 +58,15 @@ fn writing(shop: &Shop, planned: Writing) -> Writing {
         (Writing::Account, Some(Scheme::XmlDsig)) => Writing::XmlDsig,
         (Writing::Account, Some(Scheme::HmacSha512 | Scheme::Sha512 | Scheme::Md5) | None) => Writing::Xml,
         (planned, _) => planned,
+    }
+}
+
+/// The writing that a request asks for. XML is signed only where that is set up for the account (fact sheet wpg b.2).
+fn wished(shop: &Shop, writing: Option<Writing>) -> Writing {
+    match writing {
+        Some(Writing::XmlDsig) if shop.wpg().and_then(|wpg| wpg.scheme) != Some(Scheme::XmlDsig) => Writing::Xml,
+        Some(writing) => writing,
+        None => Writing::Account,
     }
 }
 

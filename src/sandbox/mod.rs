@@ -25,6 +25,8 @@ mod standing_checkout;
 mod take_checkout;
 mod take_wpg;
 mod truth;
+mod page_form;
+mod wishes;
 
 pub use answer::{Answer, Reply, Request};
 pub use coming::{COMING_MAX, Coming, NotKept, Of};

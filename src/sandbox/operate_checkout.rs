@@ -237,7 +237,7 @@ impl Gateway {
                     amount,
                     life: Life { moves: vec![paid_out(None)], ..Life::default() },
                     learnt: Default::default(),
-                    notify_url: None,
+                    wishes: Default::default(),
                 };
                 self.payments.insert((merchant.clone(), id), payment);
             }

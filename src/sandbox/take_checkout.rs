@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use secrecy::ExposeSecret;
 
-use super::answer::{Answer, Reply, Request, is_on_this_desk};
+use super::answer::{Answer, Reply, Request};
 use super::answer_checkout::{Fields, Sent, told};
 use super::coming::{Of, Seen, usual_checkout};
 use super::gateway::{Gateway, How, NotTaken};
 use super::script::{Plan, Script};
 use super::shop::Shop;
+use super::wishes::Wishes;
 use crate::core::account::Product;
 use crate::core::submission::Submission;
 use crate::wire::checkout::{encode, init};
@@ -133,8 +134,7 @@ impl Gateway {
         if script == Script::NeverStarted {
             return Reply::Closed;
         }
-        let notify_url = sent.field("confirmUrl").filter(|url| is_on_this_desk(url)).map(str::to_owned);
-        let how = How { notify_url, kept_as: again, ..How::default() };
+        let how = How { wishes: Wishes::at(sent.field("confirmUrl")), kept_as: again, ..How::default() };
         match self.start(now, &submission, &script, &plan, how) {
             Ok(_) => Reply::Answer(sent_on(request, nth)),
             Err(NotTaken::NumberUsedBefore(_)) => refused(&[("13011", "Order number cannot be used twice.")]),

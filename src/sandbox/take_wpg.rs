@@ -12,8 +12,9 @@ use super::gateway::{Gateway, How, NotTaken};
 use super::life::MoveKind;
 use super::life_wpg;
 use super::message::{Answered, answered};
-use super::script::{Plan, Script};
+use super::script::{Plan, Script, Writing};
 use super::shop::Shop;
+use super::wishes::Wishes;
 use crate::core::message::{Status, Transaction};
 use crate::core::submission::Submission;
 use crate::wire::request::{Facts, Kind};
@@ -28,11 +29,13 @@ struct Asked<'a> {
     facts: &'a Facts,
     /// The payment as the readers of messages read it; only its custom fields are echoed.
     read: Option<Transaction>,
-    notify_url: Option<String>,
+    wishes: Wishes,
+    /// A payer's browser brought it: he is on the page, whatever the method.
+    is_on_the_page: bool,
 }
 
 /// What became of one payment of a request.
-enum Outcome {
+pub(super) enum Outcome {
     /// A transaction exists, and this is how the answer tells of it.
     Made(Box<Transaction>),
     /// The payer has a page to go to; there is no transaction yet.
@@ -52,10 +55,13 @@ impl Gateway {
     pub(super) fn take_wpg(&mut self, now: Timestamp, asker: &MerchantName, all: &[Facts], request: &Request) -> Reply {
         let read = wpg::decode(request.body, None).map(|message| message.transactions).unwrap_or_default();
         let mut read = read.into_iter();
-        let url = notification_url(request.body);
+        let wishes = Wishes::of(request.body);
         let mut outcomes: Vec<Outcome> = all
             .iter()
-            .map(|facts| self.take(now, asker, &Asked { facts, read: read.next(), notify_url: url.clone() }))
+            .map(|facts| {
+                let asked = Asked { facts, read: read.next(), wishes: wishes.clone(), is_on_the_page: false };
+                self.take(now, asker, &asked)
+            })
             .collect();
         match (outcomes.pop(), outcomes.is_empty()) {
             (Some(one), true) => answer(one, request),
@@ -65,6 +71,18 @@ impl Gateway {
                 Reply::Answer(Answer::new(201, XML, encode::payments_xml(&transactions)))
             }
         }
+    }
+
+    /// Executes the payment of a payment page's form. Where neither the form nor the account says how, its
+    /// notifications are name-value pairs (fact sheet wpg b.1).
+    pub(super) fn take_form(&mut self, now: Timestamp, asker: &MerchantName, facts: &Facts, body: &[u8]) -> Outcome {
+        let read = wpg::decode(body, None).ok().and_then(|message| message.transactions.into_iter().next());
+        let mut wishes = Wishes::of(body);
+        let has_scheme = self.shops.get(asker).and_then(Shop::wpg).is_some_and(|wpg| wpg.scheme.is_some());
+        if !has_scheme {
+            wishes.writing.get_or_insert(Writing::Nvp);
+        }
+        self.take(now, asker, &Asked { facts, read, wishes, is_on_the_page: true })
     }
 
     fn take(&mut self, now: Timestamp, asker: &MerchantName, asked: &Asked<'_>) -> Outcome {
@@ -90,13 +108,13 @@ impl Gateway {
             request_id: Some(&request_id),
             order_number: submission.order_number.as_ref(),
         };
-        let (script, plan) = self.take_coming(&seen).unwrap_or_else(|| (usual(facts, &submission), Plan::default()));
+        let (script, plan) = self.take_coming(&seen).unwrap_or_else(|| (usual(asked, &submission), Plan::default()));
         if script == Script::NeverStarted {
             return Outcome::Nothing;
         }
-        let how = How { maid: Some(maid), notify_url: asked.notify_url.clone(), ..How::default() };
+        let how = How { maid: Some(maid), wishes: asked.wishes.clone(), ..How::default() };
         match self.start(now, &submission, &script, &plan, how) {
-            Ok(_) if facts.kind == Kind::Register => Outcome::OnThePage(request_id),
+            Ok(_) if facts.kind == Kind::Register || asked.is_on_the_page => Outcome::OnThePage(request_id),
             Ok(name) => match answered(&self.payments[&name]) {
                 Answered::Made(transaction) => Outcome::Made(transaction),
                 Answered::OnThePage | Answered::SentOn => Outcome::TimedOut,
@@ -228,10 +246,11 @@ impl Outcome {
 }
 
 /// What usually becomes of a request.
-fn usual(facts: &Facts, submission: &Submission) -> Script {
+fn usual(asked: &Asked<'_>, submission: &Submission) -> Script {
     let kind = submission.transaction_type.as_deref().unwrap_or_default();
     let is_card = submission.payment_method.as_deref().is_none_or(|m| matches!(m, "creditcard" | "maestro"));
-    let is_at_once = facts.kind == Kind::FollowUp || (facts.kind == Kind::Payment && is_card);
+    let sent = asked.facts.kind;
+    let is_at_once = sent == Kind::FollowUp || (sent == Kind::Payment && is_card && !asked.is_on_the_page);
     let is_wire = submission.payment_method.as_deref() == Some("wiretransfer");
     let holds = !is_wire && life_wpg::direction(kind) == Some(MoveKind::Hold);
     usual_wpg(is_at_once, holds)
@@ -300,23 +319,4 @@ fn written(t: &Transaction, host: &str, request: &Request) -> Answer {
         Some(_) => (NVP, encode::answer_nvp(t, &links)),
     };
     Answer { location: own, ..Answer::new(201, content_type, body) }
-}
-
-/// The plain-http loopback URL a request wants notified, whatever format it is in: the request wins over the account
-/// (fact sheet wpg b.1). Other URLs are not a desk's to call.
-fn notification_url(body: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(body);
-    let url = match text.trim_start().chars().next()? {
-        '<' => {
-            let from = text.find("<notification ")?;
-            let tag = &text[from..from + text[from..].find('>')?];
-            tag.split_once("url=\"")?.1.split('"').next()?.replace("&amp;", "&")
-        }
-        '{' => {
-            let value: serde_json::Value = serde_json::from_str(&text).ok()?;
-            value.pointer("/payment/notifications/notification/0/url")?.as_str()?.to_owned()
-        }
-        _ => super::answer::form(body).into_iter().find(|(name, _)| name.starts_with("notification_url"))?.1,
-    };
-    super::answer::is_on_this_desk(&url).then_some(url)
 }

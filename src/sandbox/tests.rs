@@ -16,6 +16,7 @@ use crate::words::time::{Timestamp, days, hours, later, minutes, seconds};
 
 mod taking_checkout;
 mod taking_wpg;
+mod paying_by_page;
 
 fn start() -> Timestamp {
     "2026-03-02T09:00:00Z".parse().expect("a time")

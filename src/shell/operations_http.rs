@@ -137,6 +137,7 @@ async fn answer(State(admin): State<Admin>, Path(number): Path<String>, body: Bo
         Ok(Concluded::Kept { outcome }) => {
             json(StatusCode::OK, &json!({"operation": number, "outcome": outcome.name(), "why": outcome.text()}))
         }
+        Ok(Concluded::Refused(why)) => refused(StatusCode::CONFLICT, why),
         Ok(Concluded::UnknownOperation) => refused(StatusCode::NOT_FOUND, refusal("no such operation", None, None)),
         Err(_) => down(),
     }

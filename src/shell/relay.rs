@@ -261,3 +261,79 @@ impl Sender {
         Attempt::Accepted { http_status, ok_token }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::time::minutes;
+
+    const IN_FLIGHT: usize = 8;
+
+    fn lane() -> Lane {
+        gateway::install_tls();
+        let shop = Shop {
+            url: "http://127.0.0.1:9/own".parse().expect("a url"),
+            allow_private_address: false,
+            timeout: seconds(20),
+            in_flight_max: IN_FLIGHT,
+        };
+        Lane {
+            sender: Arc::new(Sender::new(&shop, Dialect::Wpg).expect("a client")),
+            in_flight_max: IN_FLIGHT,
+            under_way: 0,
+            rule: RelayPolicy::default(),
+            absences: 0,
+            absent_until: None,
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        later(Timestamp::UNIX_EPOCH, seconds(second))
+    }
+
+    /// One attempt that begins and ends at a second.
+    fn attempt(lane: &mut Lane, second: i64, said: &Attempt) {
+        lane.under_way += 1;
+        lane.ended(said, at(second));
+    }
+
+    #[test]
+    fn a_listener_that_is_not_there_is_asked_with_one_message_every_15_seconds_at_the_latest() {
+        let absent = Attempt::Unreachable { why: "connection refused".into() };
+        for absent in [absent, Attempt::Refused { http_status: 503 }] {
+            let mut lane = lane();
+            assert_eq!(lane.appetite(at(0)), IN_FLIGHT);
+            let (mut second, mut asked_at) = (0, Vec::new());
+            for _ in 0..12 {
+                asked_at.push(second);
+                attempt(&mut lane, second, &absent);
+                assert_eq!(lane.appetite(at(second)), 0, "{absent:?}");
+                while lane.appetite(at(second)) == 0 {
+                    second += 1;
+                    assert!(second < 1_000, "it is never asked again");
+                }
+                assert_eq!(lane.appetite(at(second)), 1, "with one message");
+                lane.under_way += 1;
+                assert_eq!(lane.appetite(at(second)), 0, "and no other beside it");
+                lane.under_way -= 1;
+            }
+            let expected: Vec<i64> = std::iter::once(0).chain((0..11).map(|n| 10 + 15 * n)).collect();
+            assert_eq!(asked_at, expected, "{absent:?}");
+            // The message itself waits much longer by then; others must not.
+            assert_eq!(lane.rule.pause(&absent, 12), minutes(10));
+            attempt(&mut lane, second, &Attempt::Refused { http_status: 404 });
+            assert_eq!(lane.appetite(at(second)), IN_FLIGHT, "whatever it says of a message, it is there");
+        }
+    }
+
+    #[test]
+    fn what_was_under_way_beside_the_first_that_failed_does_not_lengthen_the_pause() {
+        let mut lane = lane();
+        lane.under_way = IN_FLIGHT;
+        let absent = Attempt::Unreachable { why: "connection refused".into() };
+        for _ in 0..IN_FLIGHT {
+            lane.ended(&absent, at(0));
+        }
+        assert_eq!((lane.appetite(at(9)), lane.appetite(at(10))), (0, 1), "ten seconds, as behind one");
+    }
+}

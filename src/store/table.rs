@@ -51,8 +51,8 @@ pub enum Table {
     Ring,
     /// merchant 0 request-id → newest slot of the ring that names it. Not rebuilt from the journal.
     RingByRequest,
-    /// merchant 0 relay number u64 → a message that is passed on to the shop, with its body, until the shop took
-    /// it. Not rebuilt from the journal.
+    /// merchant 0 relay number u64 → a message that is passed on to the shop, until the shop took it. Not rebuilt
+    /// from the journal.
     Relay,
     /// merchant 0 SHA-256 of the request-id (hex) 0 relay number u64 → empty: messages of one request in their
     /// order. Not rebuilt from the journal.
@@ -60,10 +60,12 @@ pub enum Table {
     /// merchant 0 rank u8 (0 of payments we know, 1 others), not before (ms since 1970, u64), relay number u64 →
     /// empty: the first of each line. Not rebuilt from the journal.
     RelayDue,
+    /// As [`Table::Relay`] → the body of the message. Not rebuilt from the journal.
+    RelayBodies,
 }
 
 impl Table {
-    pub const ALL: [Table; 25] = [
+    pub const ALL: [Table; 26] = [
         Table::Meta,
         Table::Journal,
         Table::Payments,
@@ -89,10 +91,11 @@ impl Table {
         Table::Relay,
         Table::RelayLines,
         Table::RelayDue,
+        Table::RelayBodies,
     ];
 
     /// Tables that stores made by earlier versions lack: made at the next opening.
-    pub const ADDED: [Table; 3] = [Table::Relay, Table::RelayLines, Table::RelayDue];
+    pub const ADDED: [Table; 4] = [Table::Relay, Table::RelayLines, Table::RelayDue, Table::RelayBodies];
 
     /// The name in the stored file.
     pub fn name(self) -> &'static str {
@@ -122,6 +125,7 @@ impl Table {
             Table::Relay => "relay",
             Table::RelayLines => "relay_lines",
             Table::RelayDue => "relay_due",
+            Table::RelayBodies => "relay_bodies",
         }
     }
 
@@ -143,6 +147,7 @@ impl Table {
                 | Table::Relay
                 | Table::RelayLines
                 | Table::RelayDue
+                | Table::RelayBodies
         )
     }
 }

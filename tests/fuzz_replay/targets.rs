@@ -192,6 +192,10 @@ pub fn checkout_reply(bytes: &[u8]) {
         shown(&message);
         assert!(!message.authenticity.is_verified());
     }
+    if let (true, Ok(message)) = (checkout::started::is_answer(body), checkout::started::decode(body)) {
+        shown(&message);
+        assert!(!message.authenticity.is_verified() && message.transactions.is_empty());
+    }
     if let Ok(number) = checkout::backend::read_order_number(status, body) {
         assert!(number.as_str().len() <= 9);
     }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Child, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::shop::{Shop, say, text, until};
 
@@ -129,9 +129,21 @@ fn json_lines_are_submissions_as_they_stand() {
     std::fs::write(&path, format!("{good}\n{number}\n{{\n")).expect("written");
     let (code, said) = summary(&shop, &[path.to_str().expect("text")]);
     assert_eq!((code, numbers(&said, &["rows", "created", "refused"])), (Some(65), vec![3, 1, 2]));
-    let rejected = std::fs::read_to_string(shop.path("orders.jsonl.rejected")).expect("the rejected rows");
-    let rows: Vec<Value> = rejected.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert_eq!((rows[0]["line"].as_u64(), rows[0]["row"].as_str()), (Some(2), Some(number)));
-    assert!(rows[1]["because"].as_str().is_some_and(|why| why.starts_with("not JSON")), "{rejected}");
+    let (rejected, reasons) = (shop.path("orders.jsonl.rejected"), shop.path("orders.jsonl.rejected.reasons"));
+    assert_eq!((&said["rejected_file"], &said["reasons_file"]), (&json!(rejected), &json!(reasons)));
+    assert_eq!(std::fs::read_to_string(&rejected).expect("the rejected rows"), format!("{number}\n{{\n"));
+    let told = std::fs::read_to_string(reasons).expect("the reasons");
+    let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((&told[0]["line"], &told[0]["rejected_line"]), (&json!(2), &json!(1)));
+    assert!(told[0]["because"].as_str().is_some_and(|why| why.contains("`amount`")), "{told:?}");
+    assert_eq!((&told[1]["line"], &told[1]["rejected_line"]), (&json!(3), &json!(2)));
+    assert!(told[1]["because"].as_str().is_some_and(|why| why.starts_with("not JSON")), "{told:?}");
+
+    // Mended where it stands, it is imported like the first.
+    let mended = std::fs::read_to_string(&rejected).expect("text").replace("1.5", "\"1.5\"");
+    std::fs::write(&rejected, mended).expect("written");
+    let (code, said) = summary(&shop, &[rejected.to_str().expect("text")]);
+    assert_eq!((code, numbers(&said, &["rows", "created", "refused"])), (Some(65), vec![2, 1, 1]));
+    assert_eq!(shop.ask("GET", "/v1/payments/shop-at/j-2", "").0, 200);
     assert_eq!(daemon.stop(), Some(0));
 }

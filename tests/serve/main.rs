@@ -11,6 +11,7 @@ mod order_numbers;
 mod relay;
 mod proxy;
 mod operate;
+mod operate_checkout;
 mod shop;
 
 use std::io::Write;

@@ -295,13 +295,13 @@ fn what_never_left_is_told_as_such() {
 }
 
 /// The sandbox as a process of its own; ends with this value.
-struct Sandbox {
+pub struct Sandbox {
     child: std::process::Child,
     address: String,
 }
 
 impl Sandbox {
-    fn start(shop: &Shop) -> Sandbox {
+    pub fn start(shop: &Shop) -> Sandbox {
         // Free a moment ago; the configuration must name it before anything listens.
         let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
         let file = shop.path("reconciled.toml");
@@ -313,7 +313,7 @@ impl Sandbox {
         Sandbox { child, address: free.to_string() }
     }
 
-    fn control(&self, what: &str, body: &Value) -> Value {
+    pub fn control(&self, what: &str, body: &Value) -> Value {
         let stream = TcpStream::connect(&self.address).expect("the sandbox");
         let (status, said) = crate::shop::tell_on(stream, &format!("/control/{what}"), &body.to_string());
         assert!((200..300).contains(&status), "{what}: {status} {said}");

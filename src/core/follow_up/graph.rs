@@ -1,6 +1,7 @@
 //! The follow-up graph of the Wirecard Payment Gateway (fact sheet wpg c.3): which types may follow which, by method.
 
 use crate::core::operation::Kind;
+use crate::core::transaction_type::{Direction, TransactionType, transaction_type};
 
 /// How methods group in the graph.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,9 +64,24 @@ pub fn edges(family: Family, parent: &str) -> impl Iterator<Item = Edge> + '_ {
     EDGES.iter().filter(move |edge| edge.0 == family && edge.1 == parent).map(row)
 }
 
-/// The kind a child type is, whatever its parent: for follow-ups that the shop sent itself.
+/// The kind a child type is, whatever its parent: for follow-ups that the shop sent itself, and those of methods no
+/// edge leads from. `None`: it moves nothing, is the gateway's own, or undoes a void.
 pub fn kind_of(child: &str) -> Option<Kind> {
-    EDGES.iter().find(|edge| edge.3 == child).map(|edge| edge.2)
+    let edge = EDGES.iter().find(|edge| edge.3 == child).map(|edge| edge.2);
+    edge.or_else(|| by_direction(transaction_type(child).filter(|of| !of.by_gateway)?))
+}
+
+/// The kind of a type that no edge leads to, by what it does to the money of its parent.
+fn by_direction(of: TransactionType) -> Option<Kind> {
+    let undoes = ["void-", "reversal-", "revoke-"].iter().any(|prefix| of.name.starts_with(prefix));
+    match of.direction {
+        Direction::None | Direction::Reserve | Direction::UndoVoid => None,
+        Direction::Release => Some(Void),
+        Direction::In | Direction::Out if undoes => Some(Void),
+        Direction::In => Some(Capture),
+        Direction::Out if of.name.contains("credit") => Some(Credit),
+        Direction::Out => Some(Refund),
+    }
 }
 
 /// Family, parent, kind, child, method of the child where it is another, divisible.
@@ -143,7 +159,6 @@ const EDGES: &[Row] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::transaction_type::transaction_type;
 
     #[test]
     fn every_edge_leads_from_and_to_a_documented_type_that_shops_may_send() {

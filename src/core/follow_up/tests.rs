@@ -247,6 +247,37 @@ fn a_refund_by_steps_counts_once_from_request_to_end() {
 }
 
 #[test]
+fn a_follow_up_of_a_type_that_the_graph_does_not_name_counts_all_the_same() {
+    const OPEN: Row = ("d", "debit", "success", "100", "");
+    // What it is about, method, the parent, the type that was sent or heard of, what is wished then, and comes of it.
+    type Further<'a> = (&'a str, &'a str, Row, &'a str, Kind, &'a str);
+    #[rustfmt::skip]
+    let table: &[Further<'_>] = &[
+        ("a refund by a type an operator named", "teleport", OPEN, "standalone-refund", Kind::Refund, "MoreThanTaken"),
+        ("the shop's own kind of refund", "creditcard", BOUGHT, "refund-off-purchase", Kind::Refund, "MoreThanTaken"),
+        ("a payout to the card", "creditcard", BOUGHT, "original-credit", Kind::Refund, "MoreThanTaken"),
+        ("a reversal of the purchase", "creditcard", BOUGHT, "reversal-purchase", Kind::Refund, "MoreThanTaken"),
+        ("a revoked purchase", "creditcard", BOUGHT, "revoke-purchase", Kind::Refund, "MoreThanTaken"),
+        ("a capture by a type an operator named", "teleport", HOLD, "adjust-capture", Kind::Capture, "MoreThanAuthorised"),
+        ("a reversal of the hold", "creditcard", HOLD, "reversal-authorization", Kind::Capture, "MoreThanAuthorised"),
+        ("a question that moves nothing", "creditcard", BOUGHT, "check-fee", Kind::Refund, "refund-purchase 60.00"),
+        ("what undoes no part of it", "creditcard", BOUGHT, "reversal-void-purchase", Kind::Refund, "refund-purchase 60.00"),
+        ("a type nobody documented", "creditcard", BOUGHT, "teleport-back", Kind::Refund, "refund-purchase 60.00"),
+    ];
+    for (what, method, parent, child, kind, expected) in table {
+        let is_unknown = *method == "teleport";
+        let transaction = TransactionId::new(parent.0).ok();
+        let transaction_type = is_unknown.then(|| (*child).to_owned());
+        let wished = Wish { transaction, transaction_type, ..wish(*kind, "60") };
+        let root = || with(payment(1, method), Dialect::Wpg, &[*parent]);
+        let sent = follow_up(2, method, child, "60", parent.0);
+        assert_eq!(said(asked(&root(), &[sent], &wished)), *expected, "{what}, submitted");
+        let heard = with(root(), Dialect::Wpg, &[("x", child, "success", "60", parent.0)]);
+        assert_eq!(said(asked(&heard, &[], &wished)), *expected, "{what}, heard of");
+    }
+}
+
+#[test]
 fn a_void_that_may_have_taken_effect_is_not_paid_again_by_a_refund() {
     let root = with(payment(1, "creditcard"), Dialect::Wpg, &[BOUGHT]);
     let mut void = follow_up(2, "creditcard", "void-purchase", "100", "p");

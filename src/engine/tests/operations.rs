@@ -44,6 +44,7 @@ impl World {
         match self.turn(|e, d, now| e.conclude(d, operation, told, now)) {
             Concluded::Kept { outcome } => outcome.name().to_owned(),
             Concluded::UnknownOperation => "no such operation".to_owned(),
+            Concluded::Refused(refusal) => refusal.error,
         }
     }
 
@@ -317,5 +318,179 @@ fn a_payout_is_booked_from_its_reply_and_an_unknown_one_waits_for_a_person() {
     world.tell(operation, Told::Stated { executed: false, why: "not on the account statement".into(), by });
     assert_eq!(world.outcome("hmac", "op-2"), "not-seen");
     assert_eq!(world.state("hmac", "op-2"), "failed", "nobody has to look at it any more");
+    world.prove();
+}
+
+/// A payout of 5, which nobody can be asked about.
+fn payout() -> Wish {
+    Wish {
+        id: None,
+        merchant: MerchantName::new("hmac").ok(),
+        currency: crate::words::money::Currency::parse("EUR"),
+        fund: Some(crate::core::operation::Fund::SepaCt),
+        ..wish(Kind::Transfer, "", "5")
+    }
+}
+
+impl World {
+    /// Alerts about operations whose outcome is unknown.
+    fn unknown_operations(&self) -> usize {
+        self.firing().iter().filter(|summary| summary.contains("nobody knows whether")).count()
+    }
+
+    fn tick_after(&mut self, by: SignedDuration) {
+        self.pass(by);
+        self.turn(|e, d, now| e.tick(d, now));
+    }
+}
+
+#[test]
+fn a_payout_whose_sender_died_is_told_after_ten_minutes_also_over_a_restart() {
+    let mut world = World::new();
+    let operation = world.operate(payout(), "op-1").expect("journaled");
+    world.tick_after(minutes(9));
+    assert_eq!(world.unknown_operations(), 0, "its sender may still wait for an answer");
+    world.turn(|e, d, now| e.started(d, now));
+    world.tick_after(minutes(1));
+    assert_eq!(world.unknown_operations(), 1, "{:?}", world.firing());
+    assert_eq!(world.state("hmac", "op-1"), "open", "only the question is told; the payment's own time is not over");
+    world.prove();
+    let journal = crate::store::journal_len(&world.store).expect("a length");
+    world.tick_after(minutes(1));
+    assert_eq!(crate::store::journal_len(&world.store).expect("a length"), journal, "told once");
+    world.tick_after(days(2));
+    world.tick_after(days(2));
+    assert_eq!((world.outcome("hmac", "op-1").as_str(), world.unknown_operations()), ("unknown", 1));
+    world.prove();
+    // The sender was only slow after all.
+    let body = "status=0&creditNumber=7000042".to_owned();
+    assert_eq!(world.tell(operation, Told::Answered { http_status: 200, body }), "executed");
+    assert_eq!((world.unknown_operations(), world.ledger()), (0, vec!["refund 5.00 EUR".to_owned()]));
+    world.prove();
+}
+
+#[test]
+fn a_payout_that_was_told_in_time_wakes_nobody() {
+    let mut world = World::new();
+    let operation = world.operate(payout(), "op-1").expect("journaled");
+    world.tell(operation, Told::NotSent { why: "connection refused".into() });
+    for _ in 0..3 {
+        world.tick_after(minutes(20));
+    }
+    assert_eq!(world.unknown_operations(), 0, "{:?}", world.firing());
+    world.prove();
+}
+
+#[test]
+fn an_operation_on_an_order_that_can_no_longer_be_asked_about_is_told_too() {
+    let mut world = approved();
+    world.operate(wish(Kind::Deposit, "c-1", "10"), "op-1").expect("journaled");
+    let account = world.engine.policy.accounts.get_mut(&MerchantName::new("hmac").expect("name")).expect("account");
+    let Contract::Checkout(contract) = &mut account.contract else { panic!("a checkout account") };
+    contract.can_ask = false;
+    world.turn(|e, d, now| e.started(d, now));
+    world.tick_after(minutes(10));
+    world.tick_after(minutes(1));
+    assert_eq!((world.state("hmac", "c-1").as_str(), world.unknown_operations()), ("reserved", 1));
+    world.prove();
+}
+
+fn stated(executed: bool) -> Told {
+    Told::Stated { executed, why: "the account statement".into(), by: Operator { uid: 1000, user: None } }
+}
+
+#[test]
+fn a_payout_that_did_not_happen_after_all_is_taken_out_of_the_ledger() {
+    let mut world = World::new();
+    let operation = world.operate(payout(), "op-1").expect("journaled");
+    world.tell(operation, Told::Answered { http_status: 200, body: "status=0&creditNumber=7000042".to_owned() });
+    assert_eq!(world.state("hmac", "op-1"), "refunded");
+    assert_eq!(world.tell(operation, stated(false)), "not-seen");
+    assert_eq!(world.ledger(), ["refund 5.00 EUR", "refund -5.00 EUR"]);
+    assert_eq!(world.state("hmac", "op-1"), "failed");
+    world.prove();
+    // And back: he had looked at the wrong day.
+    assert_eq!(world.tell(operation, stated(true)), "executed");
+    assert_eq!(world.tell(operation, stated(true)), "executed");
+    assert_eq!(world.state("hmac", "op-1"), "refunded");
+    assert_eq!(world.ledger(), ["refund 5.00 EUR", "refund -5.00 EUR", "refund 5.00 EUR"]);
+    world.prove();
+}
+
+#[test]
+fn a_payout_that_is_told_twice_is_booked_once() {
+    let answered = || Told::Answered { http_status: 200, body: "status=0&creditNumber=7000042".to_owned() };
+    let orders: [&[Told]; 4] = [
+        &[answered(), answered()],
+        &[answered(), stated(true)],
+        &[stated(true), answered()],
+        // The sender was only slow, and the gateway's answer knows better than he who saw nothing.
+        &[stated(false), answered()],
+    ];
+    for told in orders {
+        let mut world = World::new();
+        let operation = world.operate(payout(), "op-1").expect("journaled");
+        for told in told {
+            world.tell(operation, told.clone());
+        }
+        assert_eq!(world.ledger(), ["refund 5.00 EUR"], "{told:?}");
+        assert_eq!(world.outcome("hmac", "op-1"), "executed", "{told:?}");
+        world.prove();
+    }
+}
+
+/// An order of 50 by iDEAL, deposited.
+fn deposited() -> World {
+    let mut world = World::new();
+    let submission = Submission {
+        gateway_order_number: GatewayOrderNumber::new("7000001").ok(),
+        payment_method: Some("IDL".into()),
+        ..submission("hmac", "c-1", "50")
+    };
+    world.turn(|e, d, now| e.submit(d, submission, now));
+    let look = world.next_look();
+    world.answer(&look, Outcome::Found, details("7000001", "ORDERED", &[("7000001", "payment_deposited", "50")]));
+    world
+}
+
+fn pay_back(value: &str) -> Wish {
+    Wish { fund: Some(crate::core::operation::Fund::ExistingOrder), ..wish(Kind::Transfer, "c-1", value) }
+}
+
+#[test]
+fn a_transfer_that_did_not_happen_after_all_leaves_the_whole_order_to_be_paid_back() {
+    let mut world = deposited();
+    let first = world.operate(pay_back("20"), "op-1").expect("journaled");
+    world.tell(first, Told::Answered { http_status: 200, body: "status=0&creditNumber=7000042".to_owned() });
+    let look = world.look_at("c-1");
+    world.answer(&look, Outcome::Found, details("7000001", "ORDERED", &[("7000001", "payment_deposited", "50")]));
+    assert!(world.operate(pay_back("50"), "op-2").is_err(), "30 are left");
+    assert_eq!(world.tell(first, stated(false)), "not-seen");
+    let in_all: Vec<String> = world.ledger();
+    assert_eq!(in_all[in_all.len() - 2..], ["refund 20.00 EUR", "refund -20.00 EUR"], "{in_all:?}");
+    assert!(world.operate(pay_back("50"), "op-2").is_ok());
+    world.prove();
+}
+
+#[test]
+fn a_transfer_that_the_gateways_own_books_list_happened_whatever_a_person_says() {
+    let mut world = deposited();
+    let first = world.operate(pay_back("20"), "op-1").expect("journaled");
+    world.tell(first, Told::Answered { http_status: 200, body: "status=0&creditNumber=7000042".to_owned() });
+    let mut listed = details("7000001", "ORDERED", &[("7000001", "payment_deposited", "50")]);
+    listed.push(Transaction {
+        transaction_id: Some("credit:7000042".into()),
+        transaction_type: Some("credit".into()),
+        transaction_state: Some("credit_refunded".into()),
+        parent_transaction_id: Some("order:7000001".into()),
+        amount: Some(Amount::parse("20", "EUR").expect("money").into()),
+        ..Transaction::default()
+    });
+    let look = world.look_at("c-1");
+    world.answer(&look, Outcome::Found, listed);
+    let ledger = world.ledger();
+    let why = world.tell(first, stated(false));
+    assert!(why.contains("credit:7000042") && why.contains("the gateway's own books"), "{why}");
+    assert_eq!((world.ledger(), world.outcome("hmac", "c-1").as_str()), (ledger, "executed"));
     world.prove();
 }

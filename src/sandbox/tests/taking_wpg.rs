@@ -287,3 +287,40 @@ fn a_request_names_its_own_url_custom_fields_and_an_account_of_xml_dsig_gets_sig
         assert_eq!(message.transactions[0].custom_fields["shop"], "7");
     }
 }
+
+#[test]
+fn a_request_says_who_is_told_of_what_and_in_which_format() {
+    let more = |format: &str, entries: &str| format!("{AMOUNT}<notifications{format}>{entries}</notifications>");
+    let entry = |path: &str, state: &str| {
+        format!("<notification url=\"http://127.0.0.1:9000/{path}\" transaction-state=\"{state}\"/>")
+    };
+    let both = entry("good", "success") + &entry("bad", "failed") + &entry("all", "");
+    let formats = [
+        ("", "application/x-www-form-urlencoded"),
+        (" format=\"application/json-signed\"", "application/x-www-form-urlencoded"),
+        (" format=\"application/xml\"", "application/xml; charset=UTF-8"),
+        (" format=\"application/json\"", "application/json"),
+        (" format=\"application/x-www-form-urlencoded\"", "text/plain"),
+        (" format=\"application/html\"", "application/x-www-form-urlencoded"),
+    ];
+    for (format, content_type) in formats {
+        let mut gateway = gateway();
+        post(&mut gateway, start(), &TO_PAYMENTS, &xml("r-1", "purchase", "creditcard", &more(format, &both)));
+        let refused = r#"{"merchant": "shop-eu", "request_id": "r-2", "play": {"script": "failed", "after": "0s"}}"#;
+        gateway.play(serde_json::from_str(refused).expect("a play")).expect("kept");
+        post(&mut gateway, start(), &TO_PAYMENTS, &xml("r-2", "purchase", "creditcard", &more(format, &both)));
+        let sent = gateway.events(later(start(), minutes(1)));
+        let told: Vec<(&str, &str)> = sent.iter().map(|o| (o.request_id.as_str(), o.url.as_str())).collect();
+        let (good, bad, all) = ("http://127.0.0.1:9000/good", "http://127.0.0.1:9000/bad", "http://127.0.0.1:9000/all");
+        assert_eq!(told, [("r-1", good), ("r-1", all), ("r-2", bad), ("r-2", all)], "{format}");
+        assert!(sent.iter().all(|outgoing| outgoing.content_type == content_type), "{format}: {sent:?}");
+        for outgoing in &sent {
+            assert_eq!(
+                read(&gateway, outgoing).transactions[0].request_id.as_deref(),
+                Some(outgoing.request_id.as_str())
+            );
+            gateway.delivered(later(start(), minutes(1)), outgoing.id, true);
+        }
+        assert_eq!(gateway.sent().filter(|sent| sent.outcome == Carried::Accepted).count(), 4);
+    }
+}

@@ -77,6 +77,9 @@ pub fn run(decode: &Decode) -> Result<u8, Failure> {
         Dialect::Checkout if checkout::backend::is_reply(body) => {
             checkout::backend::decode_reply(body).map_err(unreadable)?
         }
+        Dialect::Checkout if checkout::started::is_answer(body) => {
+            checkout::started::decode(body).map_err(unreadable)?
+        }
         Dialect::Checkout => of_checkout(body, secret.as_ref(), decode)?,
     };
     println!("{}", decoded_text(&message));
@@ -123,8 +126,8 @@ fn of_checkout(body: &[u8], secret: Option<&SecretString>, decode: &Decode) -> R
 /// says it is `wpg` is not made another by a `status` that stands beside.
 fn sniff(body: &[u8]) -> Dialect {
     let is_confirmation = checkout::is_confirmation(body) && !wpg::is_signed(body);
-    let is_reply = checkout::backend::is_reply(body) && !wpg::is_message(body);
-    if is_confirmation || is_reply { Dialect::Checkout } else { Dialect::Wpg }
+    let is_answer = checkout::backend::is_reply(body) || checkout::started::is_answer(body);
+    if is_confirmation || is_answer && !wpg::is_message(body) { Dialect::Checkout } else { Dialect::Wpg }
 }
 
 #[cfg(test)]
@@ -137,6 +140,8 @@ mod tests {
         assert!(is_checkout("paymentState=CANCEL&own=1"));
         assert!(is_checkout("amount=1&responseFingerprint=ab"));
         assert!(is_checkout("status=0&orders=0&objectsTotal=0"));
+        assert!(is_checkout("redirectUrl=https%3A%2F%2Fpay.example"));
+        assert!(is_checkout("error.1.errorCode=11051&errors=1"));
         assert!(!is_checkout("transaction_state=success&request_id=1"));
         assert!(!is_checkout("transaction_state=success&request_id=1&status=0"));
         assert!(!is_checkout("response-base64=e30=&status=0"));

@@ -47,7 +47,7 @@ pub struct Import {
     /// the headings are the names of the fields].
     #[arg(long, value_name = "NAME")]
     map: Option<String>,
-    /// [default: by the file's ending: jsonl or ndjson, else csv].
+    /// [default: by the file's ending: jsonl or ndjson, also before `.rejected`; else csv].
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Say what would become of each row, and change nothing.
@@ -121,8 +121,12 @@ pub fn run(wish: &Import) -> Result<u8, Failure> {
 }
 
 fn by_ending(path: &Path) -> Format {
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    if matches!(ending, "jsonl" | "ndjson") { Format::Jsonl } else { Format::Csv }
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("jsonl" | "ndjson") => Format::Jsonl,
+        // Rejected rows are written like the list they come from.
+        Some("rejected") => by_ending(&path.with_extension("")),
+        Some(_) | None => Format::Csv,
+    }
 }
 
 fn map(wish: &Import) -> Result<Map, Failure> {
@@ -313,12 +317,13 @@ fn finish(run: Run, resumed: u64, was_finished: bool, took: Duration) -> Result<
     let (rows, rejected) = (run.from, run.rejects.count);
     let here = rows.saturating_sub(if run.wish.dry_run { 0 } else { resumed });
     let per_second = (here as f64 / took.as_secs_f64().max(0.001)).round();
-    let path = run.rejects.path().to_owned();
+    let (path, reasons) = (run.rejects.path().to_owned(), run.rejects.reasons_path());
     let has_file = run.rejects.finish().map_err(|e| unwritten(&path, &e))?;
+    let reasons = reasons.filter(|_| has_file).map(|path| path.display().to_string());
     if run.wish.printing.json {
         let mut said = json!({
             "rows": rows, "dry_run": run.wish.dry_run, "resumed_at": resumed, "taken_before": was_finished,
-            "rejected_file": has_file.then(|| path.display().to_string()),
+            "rejected_file": has_file.then(|| path.display().to_string()), "reasons_file": reasons,
             "seconds": took.as_secs_f64(), "rows_per_second": per_second,
         });
         for name in COUNTED {
@@ -348,6 +353,7 @@ fn finish(run: Run, resumed: u64, was_finished: bool, took: Duration) -> Result<
                 count("refused"),
                 path.display()
             ));
+            reasons.iter().for_each(|reasons| line(&format!("why stands in {reasons}")));
         }
         line(&format!("{here} rows in {:.1} s ({per_second} a second)", took.as_secs_f64()));
     }

@@ -2,6 +2,7 @@
 //!
 //! * [`decode`] reads what the gateway posts to confirmUrl (fact sheet checkout a).
 //! * [`backend`] asks the gateway: getOrderDetails and generateOrderNumber, and nothing else (b, c).
+//! * [`started`] reads the answers to the requests that start a payment or a data storage, for people (d).
 //! * [`operations`] writes the requests that move money, for the command an operator types; the daemon uses none (b.2).
 //! * [`request`] reads what a shop sends to the gateway, for its facts alone (b, d).
 //! * [`encode`] speaks as the gateway does, for the sandbox and the tests.
@@ -20,6 +21,7 @@ mod outcome;
 pub mod reply;
 pub mod request;
 pub mod init;
+pub mod started;
 
 pub use confirm::{Reading, Unreadable, decode, is_confirmation};
 pub use outcome::{Bank, financial_institutions, outcome};

@@ -34,6 +34,8 @@ pub enum Format {
 pub enum Raw {
     Csv(ByteRecord),
     Line(Vec<u8>),
+    /// The beginning of a line that is too long to be held.
+    Cut(Vec<u8>),
 }
 
 /// One row.
@@ -268,7 +270,7 @@ impl Lines {
                 }
                 text.truncate(LONG_ROW_SHOWN_BYTES);
                 let read = Err(too_long());
-                return Ok(Some(Row { line: self.line, raw: Raw::Line(text), read }));
+                return Ok(Some(Row { line: self.line, raw: Raw::Cut(text), read }));
             }
             if self.line == 1 && text.starts_with(b"\xef\xbb\xbf") {
                 text.drain(..3);

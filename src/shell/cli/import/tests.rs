@@ -144,6 +144,31 @@ fn rejected_rows_stand_beside_the_list_and_can_be_read_again() {
 }
 
 #[test]
+fn rejected_json_lines_stand_as_they_were_and_their_reasons_beside_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("orders.jsonl");
+    let long = format!("{{\"a\": \"{}\"}}", "x".repeat(list::ROW_MAX_BYTES));
+    std::fs::write(&path, [b"{\"a\":  1.50}\n".as_slice(), long.as_bytes(), b"\n\xff{\r\n"].concat()).expect("written");
+    let mut list = List::open(&path, by_ending(&path), &Map::default()).expect("opened");
+    let mut rejects = Rejects::beside(&path, None, b',').expect("a folder of ours");
+    while let Some(row) = list.next().expect("read") {
+        let why = row.read.err().unwrap_or_else(|| "no".to_owned());
+        rejects.add(row.line, &row.raw, &why).expect("added");
+    }
+    let (place, reasons) = (rejects.path().to_owned(), rejects.reasons_path().expect("beside it"));
+    assert!(rejects.finish().expect("finished"));
+    assert_eq!(std::fs::read(&place).expect("bytes"), b"{\"a\":  1.50}\n\xff{\n", "every digit and blank");
+    let told = std::fs::read_to_string(reasons).expect("text");
+    let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(told[0], json!({"line": 1, "rejected_line": 1, "because": "no"}));
+    assert!(told[1]["rejected_line"].is_null(), "too long to stand there: {:?}", told[1]["because"]);
+    assert_eq!(told[1]["begins"].as_str().map(str::len), Some(1024));
+    assert_eq!(told[2], json!({"line": 3, "rejected_line": 2, "because": "not UTF-8"}));
+    assert_eq!(by_ending(&place), Format::Jsonl, "it is read like the list it comes from");
+    assert_eq!(by_ending(Path::new("a.csv.rejected")), Format::Csv);
+}
+
+#[test]
 fn a_map_is_refused_by_its_key() {
     let refused = |text: &str| {
         let folder = tempfile::tempdir().expect("a folder");

@@ -145,6 +145,11 @@ fn fields(form: &Form) -> BTreeMap<String, String> {
     form.fields().iter().map(|(name, value)| (form::shown(name), form::shown(value))).collect()
 }
 
+/// The error codes of a form, in its order.
+pub(super) fn error_codes(form: &Form) -> Vec<&str> {
+    reply::error_codes(form)
+}
+
 /// Reads the answer to generateOrderNumber.
 pub fn read_order_number(http_status: u16, body: &[u8]) -> Result<GatewayOrderNumber, OrderNumberError> {
     reply::read(http_status, body)?.order_number()

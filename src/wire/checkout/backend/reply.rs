@@ -88,15 +88,20 @@ pub fn read(http_status: u16, body: &[u8]) -> Result<Reply, NoReply> {
     }
 }
 
+/// The error codes of a form, however they are written.
+pub fn error_codes(form: &Form) -> Vec<&str> {
+    let indexed = (1..=ERRORS_MAX).map_while(|n| {
+        [".errorCode", "_errorCode", ".error_code"]
+            .into_iter()
+            .find_map(|part| form.get(&format!("error{}{n}{part}", &part[..1])))
+    });
+    form.get("errorCode").into_iter().chain(indexed).collect()
+}
+
 impl Reply {
     /// The error codes, in the order of the reply.
     pub fn error_codes(&self) -> Vec<&str> {
-        let indexed = (1..=ERRORS_MAX).map_while(|n| {
-            [".errorCode", "_errorCode", ".error_code"]
-                .into_iter()
-                .find_map(|part| self.form.get(&format!("error{}{n}{part}", &part[..1])))
-        });
-        self.form.get("errorCode").into_iter().chain(indexed).collect()
+        error_codes(&self.form)
     }
 
     /// What keeps this reply from saying anything about an order: rights, configuration, an engine out of order.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::field::{Grammar, standard};
 use super::super::fingerprint::{FINGERPRINT, ORDER};
-use super::super::{backend, decode};
+use super::super::{backend, decode, started};
 use super::*;
 use crate::core::look::Query;
 use crate::wire::form;
@@ -247,6 +247,8 @@ proptest! {
         let query = Query::OrderDetails { gateway_order_number: GatewayOrderNumber::new("7000001").expect("a number") };
         let _ = backend::answer(&query, status, &body);
         let _ = backend::decode_reply(&body);
+        let _ = started::is_answer(&body);
+        let _ = started::decode(&body);
         let _ = backend::read_order_number(status, &body);
     }
 
