@@ -38,6 +38,8 @@ pub enum Topic {
     Unkept,
     /// Nobody knows whether an operation that moves money took effect.
     OperationUnknown,
+    /// A nightly report that is due can't be written.
+    Report,
 }
 
 impl Topic {
@@ -55,6 +57,7 @@ impl Topic {
             Topic::Relay => "relay",
             Topic::Unkept => "unkept",
             Topic::OperationUnknown => "operation-unknown",
+            Topic::Report => "report",
         }
     }
 }

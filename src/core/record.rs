@@ -127,6 +127,8 @@ pub enum Event {
     Resolved { alert: u64 },
     /// A telling was delivered, or failed and is tried again.
     Told { telling: u64, error: Option<String> },
+    /// A nightly report that is due could not be written.
+    Unreported { why: String },
     /// A nightly report was written.
     Reported { day: jiff::civil::Date, is_final: bool, inputs: String, sha256: String },
     /// A shop's order list was imported to its end. `file` stands for its bytes and how they were read; what
@@ -238,6 +240,7 @@ impl Event {
             | Event::Repeated { .. }
             | Event::Resolved { .. }
             | Event::Told { .. }
+            | Event::Unreported { .. }
             | Event::Reported { .. }
             | Event::Imported { .. }
             | Event::RelayedOthers { .. }

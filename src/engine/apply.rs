@@ -105,7 +105,21 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
             _ => Ok(()),
         },
         Event::Told { telling, error } => told(draft, *telling, error.as_deref(), now),
+        Event::Unreported { why } => {
+            let condition = Condition {
+                key: REPORT_KEY.to_owned(),
+                topic: Topic::Report,
+                severity: Severity::Warning,
+                merchant: None,
+                summary: why.clone(),
+                ends_at: None,
+            };
+            alerts::raise(draft, policy, condition, Who::Nobody, now)
+        }
         Event::Reported { day, is_final, inputs, sha256 } => {
+            if let Some(alert) = books::firing(draft, REPORT_KEY)? {
+                alerts::resolve(draft, policy, alert, now)?;
+            }
             let mut key = books::day_number(*day).to_be_bytes().to_vec();
             key.push(u8::from(*is_final));
             let row = serde_json::json!({ "day": day, "final": is_final, "inputs": inputs, "sha256": sha256, "at": now.wall });
@@ -119,6 +133,9 @@ pub fn apply(draft: &mut Draft, policy: &Policy, sequence: u64, record: &Record)
         Event::Relay { merchant, why } => relay_trouble(draft, turn, merchant, why.as_deref()),
     }
 }
+
+/// Key of the one alert about reports that can't be written.
+pub(super) const REPORT_KEY: &str = "report";
 
 /// Changes one payment and settles it.
 fn change(

@@ -169,6 +169,7 @@ fn sentence(record: &Record) -> (String, &'static str) {
         | Event::Repeated { .. }
         | Event::Resolved { .. }
         | Event::Told { .. }
+        | Event::Unreported { .. }
         | Event::Reported { .. }
         | Event::Imported { .. }
         | Event::RelayedOthers { .. }

@@ -9,11 +9,15 @@ use crate::core::payment::Payment;
 use crate::core::policy::ReportPolicy;
 use crate::core::record::Event;
 use crate::core::report::{Count, DiscrepancyLine, Line, Report, StateCount, totals};
+use crate::engine::apply::REPORT_KEY;
 use crate::engine::{Engine, audit, books, settle};
 use crate::store::{Draft, Fault, Table, View, chain, journal_len};
 use crate::words::id::PaymentNumber;
 use crate::words::money::Amount;
 use crate::words::time::{Now, Timestamp, business_day, day_bounds};
+
+/// Longest reason why a report is not written that is journaled, in characters.
+const WHY_MAX_CHARS: usize = 300;
 
 /// Ledger entries of one day; a day with more is reported in full all the same, in pages of this size.
 const PAGE_ROWS: usize = 5_000;
@@ -142,6 +146,15 @@ impl Engine {
         let inputs = report.journal_records.to_string();
         let event = Event::Reported { day: report.day, is_final: report.is_final, inputs, sha256 };
         self.record(draft, event, now)?;
+        Ok(())
+    }
+
+    /// Journals that a report which is due can't be written, once until one is. `why` says what, where and for what cause.
+    pub fn unreported(&self, draft: &mut Draft, why: &str, now: Now) -> Result<(), Fault> {
+        if books::firing(draft, REPORT_KEY)?.is_none() {
+            let why = why.chars().take(WHY_MAX_CHARS).collect();
+            self.record(draft, Event::Unreported { why }, now)?;
+        }
         Ok(())
     }
 

@@ -94,6 +94,10 @@ pub enum Job {
         outcome: Result<(), String>,
         reply: Reply<()>,
     },
+    Unreported {
+        why: String,
+        reply: Reply<()>,
+    },
     Reported {
         report: Box<Report>,
         digest: String,
@@ -176,6 +180,7 @@ impl Job {
             Job::Delivered { number, outcome, reply } => {
                 thank(reply, draft.attempt(|d| engine.delivered(d, number, outcome, now))?)
             }
+            Job::Unreported { why, reply } => thank(reply, draft.attempt(|d| engine.unreported(d, &why, now))?),
             Job::Reported { report, digest, reply } => {
                 thank(reply, draft.attempt(|d| engine.reported(d, &report, digest, now))?)
             }

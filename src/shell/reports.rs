@@ -68,7 +68,9 @@ impl Reports {
                 Ok(Ok(Some(report))) => report,
                 Ok(Ok(None)) => return self.trouble.end(),
                 Err(_) => return,
-                Ok(Err(fault)) => return self.trouble.tell(format!("the nightly report can't be made: {fault}")),
+                Ok(Err(fault)) => {
+                    return self.fail(writer, format!("the nightly report can't be made: {fault}")).await;
+                }
             };
             let folder = self.folder.clone();
             let written = tokio::task::spawn_blocking(move || {
@@ -79,9 +81,12 @@ impl Reports {
                 Ok(Ok(written)) => written,
                 Ok(Err(why)) => {
                     let folder = self.folder.display();
-                    return self.trouble.tell(format!("the nightly report can't be written to {folder}: {why}"));
+                    let why = format!("the nightly report can't be written to {folder}: {why}");
+                    return self.fail(writer, why).await;
                 }
-                Err(panicked) => return self.trouble.tell(format!("the nightly report can't be written: {panicked}")),
+                Err(panicked) => {
+                    return self.fail(writer, format!("the nightly report can't be written: {panicked}")).await;
+                }
             };
             let stem = report.file_stem();
             // A crash before this is kept writes the same files again.
@@ -90,6 +95,13 @@ impl Reports {
             }
             info!(report = stem, "report {stem} written");
         }
+    }
+
+    /// Tells it in the log, in `status`, and as an alert.
+    async fn fail(&self, writer: &Writer, why: String) {
+        self.trouble.tell(why.clone());
+        // A store that takes nothing now pages by itself.
+        let _ = writer.unreported(why).await;
     }
 }
 

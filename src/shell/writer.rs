@@ -179,6 +179,11 @@ impl Writer {
         self.ask(|reply| Job::Delivered { number, outcome, reply }).await
     }
 
+    /// Journals that a report which is due can't be written.
+    pub async fn unreported(&self, why: String) -> Result<(), Down> {
+        self.ask(|reply| Job::Unreported { why, reply }).await
+    }
+
     /// Journals that a report was written; `digest` is that of its text.
     pub async fn reported(&self, report: Report, digest: String) -> Result<(), Down> {
         let report = Box::new(report);

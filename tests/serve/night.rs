@@ -70,7 +70,7 @@ fn the_report_of_a_day_is_written_whole_in_the_night_after_it() {
 }
 
 #[test]
-fn a_report_that_cannot_be_written_shows_in_the_status_until_it_is() {
+fn a_report_that_cannot_be_written_is_alerted_until_it_is() {
     let shop = Shop::new();
     let daemon = start_at(&shop, "2026-03-01T12:00:00Z");
     assert_eq!(shop.submit("r-1", "12.50").0, 201);
@@ -80,6 +80,8 @@ fn a_report_that_cannot_be_written_shows_in_the_status_until_it_is() {
     set_clock(&shop, "2026-03-02T01:20:00Z");
     let trouble = || shop.ask("GET", "/v1/status", "").1["report_trouble"].clone();
     until("the status says it", || trouble().is_string());
+    let alerts = || shop.ask("GET", "/v1/alerts", "").1["items"].as_array().expect("a list").clone();
+    until("a person is told", || alerts().iter().any(|alert| alert["topic"] == "report"));
     let told = shop.run(&["status"]);
     assert!(crate::shop::text(&told.stdout).contains("can't be written"), "{}", crate::shop::text(&told.stdout));
 
@@ -87,6 +89,8 @@ fn a_report_that_cannot_be_written_shows_in_the_status_until_it_is() {
     std::fs::create_dir(&folder).expect("made");
     until("the report is written", || folder.join("2026-03-01.provisional.txt").exists());
     until("the status is well again", || trouble().is_null());
+    let ended = |alert: &Value| alert["topic"] == "report" && alert["status"] == "resolved";
+    assert!(alerts().iter().any(ended), "{:?}", alerts());
     assert_eq!(daemon.stop(), Some(0));
 }
 

@@ -50,3 +50,20 @@ fn a_report_is_made_again_byte_for_byte() {
     assert_eq!(intake::digest(again.text().as_bytes()), sha256);
     world.prove();
 }
+
+#[test]
+fn a_report_that_cannot_be_written_is_told_once_until_it_is() {
+    let mut world = World::new();
+    world.submit("signed", "r1", "12.50");
+    world.pass(days(1));
+    let why = "the nightly report can't be written to /reports: no space left";
+    for _ in 0..3 {
+        world.turn(|e, d, now| e.unreported(d, why, now));
+        assert_eq!(world.firing(), [why]);
+    }
+    let slot = world.engine.report_due(&world.store, world.now).expect("no fault").expect("a report is due");
+    let report = world.engine.report(&world.store, slot).expect("no fault");
+    world.turn(|e, d, now| e.reported(d, &report, intake::digest(report.text().as_bytes()), now));
+    assert!(world.firing().is_empty());
+    world.prove();
+}
