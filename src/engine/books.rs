@@ -8,7 +8,7 @@ use crate::core::alert::{Alert, Telling};
 use crate::core::ledger::Entry;
 use crate::core::payment::Payment;
 use crate::core::record::Record;
-use crate::core::schedule::Phase;
+use crate::core::schedule::{Cause, Phase};
 use crate::store::{Draft, Fault, Table, View, chain, prefix_end};
 use crate::words::id::{GatewayOrderNumber, MerchantName, PaymentNumber};
 use crate::words::time::Timestamp;
@@ -19,11 +19,18 @@ pub const ORDER_PAYMENTS_MAX: usize = 200;
 /// Which queue of the due index a payment waits in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lane {
-    /// First looks: they go before the backlog.
+    /// First looks, and those that a person, a fact or the shop's own operation asked for.
     First = 0,
     Backlog = 1,
     /// No look: a time that passes.
     Time = 2,
+    /// What an import brought in: all of it is due at once, and old.
+    Imported = 3,
+}
+
+impl Lane {
+    /// The queues of looks, in the order of their rank.
+    pub const LOOKS: [Lane; 3] = [Lane::First, Lane::Backlog, Lane::Imported];
 }
 
 /// What the due index says of a payment, so that it need not be loaded to be passed over.
@@ -60,10 +67,14 @@ fn ms(at: Timestamp) -> u64 {
 /// The key of a payment in the due index; `None` while nothing is due.
 pub fn due_key(payment: &Payment) -> Option<Vec<u8>> {
     let next = payment.next.as_ref()?;
+    let watch = &payment.watch;
+    let is_wanted = watch.owed.is_some() || watch.soon.as_ref().is_some_and(|soon| soon.cause == Cause::Other);
     let lane = match next.phase {
         Phase::HandOver | Phase::Tell => Lane::Time,
+        _ if is_wanted => Lane::First,
         // An imported list waits behind what the shop sells now.
-        _ if payment.watch.looks == 0 && payment.watch.failures == 0 && !payment.is_imported => Lane::First,
+        _ if payment.is_imported => Lane::Imported,
+        _ if watch.looks == 0 && watch.failures == 0 => Lane::First,
         _ => Lane::Backlog,
     };
     let mut key = due_prefix(lane, &payment.merchant);

@@ -1,5 +1,7 @@
 //! Looks: what is due, what to ask, and what came of it.
 
+use std::collections::VecDeque;
+
 use crate::core::look::{Answer, Look, Outcome};
 use crate::core::payment::Payment;
 use crate::core::record::Event;
@@ -21,25 +23,36 @@ const ANSWER_MAX_AGE: SignedDuration = minutes(15);
 /// Wait before an order is asked about again whose answer an operation overtook.
 const OVERTAKEN_WAIT: SignedDuration = SignedDuration::from_secs(5);
 
+/// Whose turn each of eight looks is.
+const SHARES: [Lane; 8] = {
+    use Lane::{Backlog, First, Imported};
+    [First, First, Backlog, First, Imported, First, Backlog, First]
+};
+
 impl Engine {
-    /// The looks that are due: payments never looked at before the backlog, oldest first in each; at
-    /// most `limit`, without those `skip` names (in flight, lane busy or stopped).
-    ///
-    /// One in four goes to the backlog while it waits, so that a flood of new payments can't starve it.
+    /// The looks that are due, oldest first in each queue; at most `limit`, without those `skip` names (in flight, lane
+    /// busy or stopped). `turn` counts the looks taken so far: every eight of them are shared out by [`SHARES`], however
+    /// few are taken at a time, so that neither new payments nor an imported list can starve the others.
     pub fn due(
         &self,
         view: &dyn View,
         now: Now,
         limit: usize,
+        turn: usize,
         skip: &dyn Fn(PaymentNumber, &MerchantName) -> bool,
     ) -> Result<Vec<Look>, Fault> {
-        let backlog = self.due_in(view, Lane::Backlog, now, limit, skip)?;
-        let reserved = backlog.len().min(limit.div_ceil(4));
-        let mut numbers = self.due_in(view, Lane::First, now, limit - reserved.min(limit), skip)?;
-        let room = limit - numbers.len();
-        numbers.extend(backlog.into_iter().take(room));
+        let mut waiting = Vec::new();
+        for lane in Lane::LOOKS {
+            waiting.push((lane, VecDeque::from(self.due_in(view, lane, now, limit, skip)?)));
+        }
         let mut looks = Vec::new();
-        for number in numbers {
+        for taken in 0..limit {
+            let share = SHARES[turn.wrapping_add(taken) % SHARES.len()];
+            // A share that nobody uses goes to the first who waits.
+            let mut mine = waiting.iter_mut().filter(|(lane, _)| *lane == share);
+            let number = mine.find_map(|(_, numbers)| numbers.pop_front());
+            let number = number.or_else(|| waiting.iter_mut().find_map(|(_, numbers)| numbers.pop_front()));
+            let Some(number) = number else { break };
             looks.extend(self.look(&books::payment_at(view, number)?, now));
         }
         Ok(looks)
@@ -96,7 +109,7 @@ impl Engine {
     /// When the next look is due (steady clock); `None`: nothing is scheduled.
     pub fn next_due(&self, view: &dyn View) -> Result<Option<Timestamp>, Fault> {
         let mut next: Option<Timestamp> = None;
-        for lane in [Lane::First, Lane::Backlog, Lane::Time] {
+        for lane in Lane::LOOKS.into_iter().chain([Lane::Time]) {
             for merchant in self.policy.accounts.keys() {
                 let (from, to) = books::due_all(lane, merchant);
                 if let Some((key, _)) = view.range(Table::Due, &from, &to, 1)?.first() {

@@ -124,7 +124,7 @@ impl World {
     }
 
     fn due(&self) -> Vec<Look> {
-        self.engine.due(&self.store, self.now, 100, &|_, _| false).expect("no fault")
+        self.engine.due(&self.store, self.now, 100, 0, &|_, _| false).expect("no fault")
     }
 
     /// Lets time pass until the next look is due, and returns it.

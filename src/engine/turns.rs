@@ -95,7 +95,7 @@ impl Engine {
     /// The payments whose window was open at `from` or later, by what the due index says of them.
     fn touched(&self, draft: &Draft, from: Now) -> Result<Vec<PaymentNumber>, Fault> {
         let mut touched = Vec::new();
-        for lane in [Lane::First, Lane::Backlog] {
+        for lane in Lane::LOOKS {
             for merchant in self.policy.accounts.keys() {
                 let (mut at, end) = books::due_all(lane, merchant);
                 loop {
@@ -160,7 +160,7 @@ impl Engine {
             Contract::Wpg(_) => false,
         });
         for account in mute {
-            for lane in [Lane::First, Lane::Backlog] {
+            for lane in Lane::LOOKS {
                 let (from, to) = books::due_range(lane, &account.name, now.steady);
                 for (key, _) in draft.range(Table::Due, &from, &to, UNASKABLE_MAX_ROWS)? {
                     let (_, number) = books::due_parts(&key)?;

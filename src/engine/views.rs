@@ -183,7 +183,7 @@ impl Engine {
             }
         }
         let mut due: Vec<Timestamp> = Vec::new();
-        for lane in [books::Lane::First, books::Lane::Backlog] {
+        for lane in books::Lane::LOOKS {
             for merchant in self.policy.accounts.keys() {
                 let (from, to) = books::due_range(lane, merchant, now.steady);
                 let rows = view.range(Table::Due, &from, &to, COUNT_MAX)?;

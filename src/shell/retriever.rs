@@ -54,6 +54,8 @@ pub struct Retriever {
     /// Gateway order numbers that shops want.
     wishes: mpsc::Receiver<Wish>,
     wanted: VecDeque<Wish>,
+    /// Looks taken so far: whose turn it is.
+    turn: usize,
 }
 
 impl Retriever {
@@ -85,6 +87,7 @@ impl Retriever {
             tasks: TaskTracker::new(),
             wishes,
             wanted: VecDeque::new(),
+            turn: 0,
         }
     }
 
@@ -150,9 +153,11 @@ impl Retriever {
     async fn take_what_is_due(&mut self) -> bool {
         let wanted = self.appetites();
         let limit = wanted.values().sum::<usize>().min(READING_MAX_LOOKS);
-        let (taken, wanting) = (self.taken.clone(), wanted.clone());
+        let (taken, wanting, turn) = (self.taken.clone(), wanted.clone(), self.turn);
         let reading = self.writer.read(move |engine, view, now| {
-            engine.due(view, now, limit, &|number, merchant| taken.contains(&number) || !wanting.contains_key(merchant))
+            engine.due(view, now, limit, turn, &|number, merchant| {
+                taken.contains(&number) || !wanting.contains_key(merchant)
+            })
         });
         let looks = match reading.await {
             Ok(Ok(looks)) => looks,
@@ -167,6 +172,7 @@ impl Retriever {
             let ready = self.ready.entry(look.merchant.clone()).or_default();
             if ready.len() < wanted.get(&look.merchant).copied().unwrap_or(0) && self.taken.insert(look.number) {
                 ready.push_back(look);
+                self.turn = self.turn.wrapping_add(1);
             }
         }
         may_be_more

@@ -1,6 +1,7 @@
 //! Looks: whom they reach, and what they survive.
 
 use super::*;
+use crate::core::submission::Teller;
 
 #[test]
 fn after_a_deaf_hour_every_touched_payment_is_looked_at() {
@@ -43,7 +44,7 @@ fn an_account_whose_lane_is_stopped_holds_up_nobody() {
     world.submit("signed", "r1", "12.50");
     world.pass(hours(1));
     let stopped = |_: PaymentNumber, merchant: &MerchantName| merchant.as_str() == "nvp";
-    let looks = world.engine.due(&world.store, world.now, 16, &stopped).expect("no fault");
+    let looks = world.engine.due(&world.store, world.now, 16, 0, &stopped).expect("no fault");
     assert_eq!(looks.iter().map(|l| l.request_id.as_str()).collect::<Vec<_>>(), ["r1"]);
 }
 
@@ -118,5 +119,51 @@ fn a_deaf_interval_with_many_open_payments_is_swept_block_by_block() {
     world.turn(|e, d, now| e.judge(d, 100, now));
     assert!(!world.turn(|e, d, now| e.judge(d, 100, now)).more);
     assert_eq!(swept(&world), [2_000, 2_000, 500]);
+    world.prove();
+}
+
+/// The requests of the looks that are taken one at a time.
+fn taken_one_by_one(world: &World, count: usize) -> Vec<String> {
+    let mut taken: Vec<PaymentNumber> = Vec::new();
+    let mut requests = Vec::new();
+    for turn in 0..count {
+        let skip = |number: PaymentNumber, _: &MerchantName| taken.contains(&number);
+        let looks = world.engine.due(&world.store, world.now, 1, turn, &skip).expect("no fault");
+        let Some(look) = looks.into_iter().next() else { break };
+        taken.push(look.number);
+        requests.push(look.request_id.to_string());
+    }
+    requests
+}
+
+#[test]
+fn an_imported_list_and_a_backlog_hold_up_no_new_payment_and_nobody_who_asks() {
+    let mut world = World::new();
+    let long_ago = later(world.now.wall, -days(20));
+    let imported =
+        |n: usize| Submission { submitted_at: Some(long_ago), ..submission("signed", &format!("imp-{n}"), "1") };
+    for n in 0..40 {
+        world.turn(|e, d, now| e.submit_by(d, imported(n), Teller::Import, None, now));
+    }
+    for n in 0..20 {
+        world.submit("signed", &format!("old-{n}"), "1");
+    }
+    world.pass(hours(1));
+    // They were looked at, and nobody answered.
+    for look in world.due().into_iter().filter(|look| look.request_id.as_str().starts_with("old")).collect::<Vec<_>>() {
+        world.answer(&look, Outcome::Unavailable { why: "down".into(), retry_after: None }, Vec::new());
+    }
+    for n in 0..20 {
+        world.submit("signed", &format!("new-{n}"), "1");
+    }
+    world.pass(hours(1));
+    let shares =
+        |requests: &[String]| ["new", "old", "imp"].map(|kind| requests.iter().filter(|r| r.starts_with(kind)).count());
+    assert_eq!(shares(&taken_one_by_one(&world, 16)), [10, 4, 2], "one at a time, as a budget of 2/s takes them");
+    assert_eq!(shares(&taken_one_by_one(&world, 80)), [20, 20, 40], "nobody is left out");
+
+    // Who asks for one of the list need not wait for the others.
+    world.turn(|e, d, now| e.ask(d, "imp-39", now));
+    assert!(taken_one_by_one(&world, 40).iter().take(30).any(|request| request == "imp-39"));
     world.prove();
 }

@@ -76,7 +76,7 @@ async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
 }
 
 async fn due(writer: &Writer) -> usize {
-    let due = writer.read(|engine, view, now| engine.due(view, now, 1000, &|_, _| false)).await;
+    let due = writer.read(|engine, view, now| engine.due(view, now, 1000, 0, &|_, _| false)).await;
     due.expect("open").expect("read").len()
 }
 

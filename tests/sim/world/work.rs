@@ -161,7 +161,7 @@ impl World {
         let process = self.process.as_ref().expect("callers ask first");
         let read = process.store.snapshot().and_then(|view| {
             let skip = |number: PaymentNumber, _: &MerchantName| process.in_flight.contains(&number);
-            let looks = self.engine.due(&view, now, LOOKS_MAX, &skip)?;
+            let looks = self.engine.due(&view, now, LOOKS_MAX, 0, &skip)?;
             Ok((looks, self.engine.next_due(&view)?))
         });
         let Some((looks, next)) = self.settle(read) else { return };

@@ -472,7 +472,7 @@ async fn a_refused_repeat_is_looked_up_at_once_and_fails_nothing() {
         told.contains("what became of the earlier submit?").then_some(payment)
     });
     assert_eq!(payment.await["state"], "open");
-    let due = desk.writer.read(|engine, view, now| engine.due(view, now, 10, &|_, _| false)).await;
+    let due = desk.writer.read(|engine, view, now| engine.due(view, now, 10, 0, &|_, _| false)).await;
     assert_eq!(due.expect("open").expect("read").len(), 1, "the look is due now");
     desk.end().await;
 }
