@@ -92,6 +92,30 @@ pub struct Alert {
     pub told_at: Timestamp,
     /// Steady time after which it is over by itself: news rather than a lasting condition.
     pub ends_at: Option<Timestamp>,
+    /// What was counted since it fired, of [`Topic::Unkept`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tally: Option<Tally>,
+}
+
+/// Requests that passed without being kept in time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Tally {
+    /// The first and the last of them.
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub kept_late: u64,
+    pub lost: u64,
+}
+
+impl Tally {
+    pub fn and(self, more: Tally) -> Tally {
+        Tally {
+            from: self.from.min(more.from),
+            to: self.to.max(more.to),
+            kept_late: self.kept_late.saturating_add(more.kept_late),
+            lost: self.lost.saturating_add(more.lost),
+        }
+    }
 }
 
 /// A payment an alert is about.

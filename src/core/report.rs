@@ -26,6 +26,8 @@ pub struct Report {
     pub previous_sha256: String,
     pub totals: Vec<Total>,
     pub submitted: Vec<Count>,
+    /// Taken over on the day from a list of the shop's; sold whenever that says. Not among `submitted`.
+    pub imported: Vec<Count>,
     pub states: Vec<StateCount>,
     pub rescued: Vec<Count>,
     /// The oldest ones; how many there are in all stands beside.
@@ -152,6 +154,13 @@ impl Report {
         }
         for s in &self.states {
             line(format!("  {:<16} {:<24} {:>6}", s.merchant, s.state, s.payments));
+        }
+        if !self.imported.is_empty() {
+            line(String::new());
+            line("Imported on this day from the shop's lists, not counted above".into());
+        }
+        for c in &self.imported {
+            line(format!("  {:<16} {:>6} payments {:>18}", c.merchant, c.payments, c.sum.to_string()));
         }
         line(String::new());
         line("Rescued: money whose notification never came, found by asking".into());

@@ -79,6 +79,7 @@ pub fn raise(draft: &mut Draft, policy: &Policy, condition: Condition, who: Who,
         resolved_at: None,
         told_at: now.steady,
         ends_at: condition.ends_at,
+        tally: None,
     };
     match who {
         Who::Nobody => alert.count = 1,
@@ -158,9 +159,14 @@ pub fn news(
     summary: String,
     now: Now,
 ) -> Result<(), Fault> {
-    let key = merchant.map_or_else(|| topic.name().to_owned(), |m| format!("{}/{m}", topic.name()));
+    let key = news_key(topic, merchant);
     let ends_at = Some(later(now.steady, NEWS_FOR));
     let severity = Severity::Warning;
     let condition = Condition { key, topic, severity, merchant: merchant.cloned(), summary, ends_at };
     raise(draft, policy, condition, Who::Nobody, now)
+}
+
+/// The key of an alert that [`news`] raises.
+pub fn news_key(topic: Topic, merchant: Option<&MerchantName>) -> String {
+    merchant.map_or_else(|| topic.name().to_owned(), |m| format!("{}/{m}", topic.name()))
 }

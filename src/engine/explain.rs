@@ -51,10 +51,16 @@ impl Engine {
         if let Some(claim) = &payment.claim {
             unknown.push(format!("a message that nobody signed says: {claim}"));
         }
-        let next = payment
-            .next
-            .as_ref()
-            .map(|next| json!({ "at": views::next_look_at(payment, now), "why": next.why, "phase": next.phase }));
+        let stopped = books::firing(view, &format!("lane/{}", payment.merchant))?.is_some();
+        let next = payment.next.as_ref().map(|next| {
+            let is_late = next.phase.is_look() && next.at < now.steady;
+            let waits = match (is_late, stopped) {
+                (false, _) => None,
+                (true, true) => Some("overdue: the gateway can't be asked now"),
+                (true, false) => Some("overdue: it waits for its turn within the account's budget"),
+            };
+            json!({ "at": views::next_look_at(payment, now), "why": next.why, "phase": next.phase, "waits": waits })
+        });
         Ok(json!({
             "payment": self.payment_json(view, payment, now)?,
             "rules": RULES,
@@ -205,7 +211,11 @@ fn rule_of(weight: Weight) -> &'static str {
 }
 
 fn notification(notified: &Notified) -> String {
-    let signed = notified.scheme.map(|s| format!(" signed by {}", s.name())).unwrap_or_else(|| ", unsigned".into());
+    let signed = match (notified.scheme, notified.weight) {
+        (None, _) => ", unsigned".to_owned(),
+        (Some(scheme), Weight::Refuted) => format!(", not proven by its {} signature,", scheme.name()),
+        (Some(scheme), _) => format!(" signed by {}", scheme.name()),
+    };
     let state = notified.payment_state.map(|s| format!(" {}", s.name())).unwrap_or_default();
     let code = notified.error_code.as_deref().map(|c| format!(" ({c})")).unwrap_or_default();
     let said = match notified.transactions.as_slice() {
@@ -305,7 +315,14 @@ pub fn text(stories: &[Value]) -> String {
         }
         match &story["next"] {
             Value::Null => out.push_str("  next: nothing is scheduled\n"),
-            next => out.push_str(&format!("  next: look at {} because {}\n", shown(&next["at"]), shown(&next["why"]))),
+            next => {
+                let waits = next["waits"].as_str().map(|waits| format!(" ({waits})")).unwrap_or_default();
+                out.push_str(&format!(
+                    "  next: look at {} because {}{waits}\n",
+                    shown(&next["at"]),
+                    shown(&next["why"])
+                ));
+            }
         }
         out.push_str(&format!("  ({})\n", shown(&story["rules"])));
     }

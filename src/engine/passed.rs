@@ -1,6 +1,6 @@
 //! What the recording proxy passes besides submissions, and what a refused repeat of one means.
 
-use crate::core::alert::Topic;
+use crate::core::alert::{Alert, Tally, Topic};
 use crate::core::message::Transaction;
 use crate::core::owed::Owed;
 use crate::core::payment::Payment;
@@ -120,12 +120,21 @@ pub(super) fn again(payment: &mut Payment, sequence: u64, now: Now) {
     Owed::owe(&mut payment.watch.owed, later(now.steady, OPERATED_AFTER), why, Some(sequence));
 }
 
+/// One alert for all that passed since it fired: a person compares the whole time with the shop's orders.
 pub(super) fn unkept(draft: &mut Draft, turn: Turn, unkept: &Unkept) -> Result<(), Fault> {
     let Unkept { merchant, from, to, kept_late, lost, why } = unkept;
-    let advice = if *lost > 0 { ", compare with the shop's orders and submit them again" } else { "" };
+    let more = Tally { from: *from, to: *to, kept_late: *kept_late, lost: *lost };
+    let key = alerts::news_key(Topic::Unkept, Some(merchant));
+    let tally = books::firing(draft, &key)?.and_then(|alert| alert.tally).map_or(more, |before| before.and(more));
+    let Tally { from, to, kept_late, lost } = tally;
+    let advice = if lost > 0 { ", compare with the shop's orders and submit them again" } else { "" };
     let fate = format!("kept late and watched: {kept_late}; not watched: {lost}{advice}");
     let summary = format!("requests of {merchant} passed unrecorded from {from} to {to} ({why}): {fate}");
-    alerts::news(draft, turn.policy, Topic::Unkept, Some(merchant), summary, turn.now)
+    alerts::news(draft, turn.policy, Topic::Unkept, Some(merchant), summary, turn.now)?;
+    match books::firing(draft, &key)? {
+        Some(alert) => books::put_alert(draft, &Alert { tally: Some(tally), ..alert }),
+        None => Ok(()),
+    }
 }
 
 /// Where the gateway refuses a request-id as used before (400.1018), an earlier submit of it arrived: it is asked

@@ -111,6 +111,7 @@ impl Engine {
             previous_sha256: self.previous(view, slot)?,
             totals: totals(&entries),
             submitted: Vec::new(),
+            imported: Vec::new(),
             states: Vec::new(),
             rescued: Vec::new(),
             open: Vec::new(),
@@ -181,6 +182,12 @@ impl Engine {
             if payment.received_at < start {
                 continue;
             }
+            if payment.is_imported {
+                if let Some(amount) = payment.amount() {
+                    count(&mut report.imported, &payment, amount);
+                }
+                continue;
+            }
             if let Some(amount) = payment.amount() {
                 count(&mut report.submitted, &payment, amount);
                 if is_rescued(view, &payment)? {
@@ -195,7 +202,7 @@ impl Engine {
             }
         }
         report.states.sort_by(|a, b| (&a.merchant, a.state).cmp(&(&b.merchant, b.state)));
-        for counts in [&mut report.submitted, &mut report.rescued] {
+        for counts in [&mut report.submitted, &mut report.imported, &mut report.rescued] {
             counts.sort_by(|a, b| (&a.merchant, a.sum.currency()).cmp(&(&b.merchant, b.sum.currency())));
         }
         self.discrepancies_of_day(view, start, end, report)

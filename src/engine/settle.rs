@@ -277,8 +277,9 @@ fn reason(payment: &Payment, standing: &Standing, can_ask: bool) -> String {
             match by(&[Meaning::Pending, Meaning::Unknown, Meaning::Silence, Meaning::Step]) {
                 Some(what) => format!("not decided: {what}"),
                 None if !can_ask => "nothing was heard, and without a gateway order number nobody can be asked".into(),
-                None if payment.watch.looks == 0 => "no notification came yet and nothing was asked yet".into(),
-                None => "the gateway knows nothing of it (yet)".into(),
+                None if payment.watch.looks > 0 => "the gateway knows nothing of it (yet)".into(),
+                None if payment.watch.failures > 0 => "no notification came yet, and the gateway did not answer".into(),
+                None => "no notification came yet and nothing was asked yet".into(),
             }
         }
         State::UnfinishedProvisional => "two looks, 30 minutes apart, agree that nothing can still be paid".into(),
@@ -479,7 +480,9 @@ fn alert(draft: &mut Draft, turn: Turn, account: &Account, payment: &mut Payment
     hand_over(draft, turn, account, payment)?;
     let method = method_of(turn.policy, account, payment);
     let is_undecided = matches!(payment.state, State::Open | State::Accepted);
-    let is_frozen = is_undecided && schedule::is_frozen(method, payment.watch.since, turn.now.steady);
+    // Of an imported payment nothing can be said before the gateway was asked about it.
+    let was_asked = !payment.is_imported || payment.watch.looks > 0;
+    let is_frozen = is_undecided && was_asked && schedule::is_frozen(method, payment.watch.since, turn.now.steady);
     let key = format!("frozen/{}", payment.merchant);
     if is_frozen && !payment.is_frozen {
         let condition = Condition {

@@ -192,7 +192,8 @@ fn ladder(state: State, watch: &Watch, method: &Method, number: PaymentNumber) -
     let (age, before, phase) = next_rung(method, from);
     let gap = age.checked_sub(before).unwrap_or_default().min(hours(24));
     let why = match phase {
-        Phase::Warm => "no notification came yet",
+        Phase::Warm if given_up => "what was refused may still be paid",
+        Phase::Warm => "it is not decided yet",
         Phase::Decision => "the method's time is over: is it unfinished?",
         Phase::Cool | Phase::Cold => "still not decided at the gateway",
         Phase::Frozen => "not decided for more than two weeks: asked weekly, for ever",

@@ -112,3 +112,26 @@ fn old_imports_that_nobody_can_be_asked_about_are_one_hand_over_and_page_nobody(
     assert!(world.alerts("handed-over-large").is_empty());
     world.prove();
 }
+
+#[test]
+fn an_imported_payment_is_frozen_when_the_gateway_was_asked_and_no_sale_of_the_day() {
+    let mut world = World::new();
+    let rows = vec![row(1, old(&world, "signed", "i-1", "7", 40)), row(2, old(&world, "signed", "i-2", "8", 40))];
+    world.import(batch(0, rows, true));
+    world.submit("signed", "r-1", "5");
+    assert!(world.alerts("frozen").is_empty(), "nobody asked about it yet");
+    let look = world.due().into_iter().find(|look| look.request_id.as_str() == "i-1").expect("it is due at once");
+    world.answer(&look, Outcome::Found, vec![transaction("t-1", "i-1", "purchase", "in-progress", "7")]);
+    assert_eq!(world.alerts("frozen")[0]["members"].as_array().map(Vec::len), Some(1));
+
+    world.pass(days(1));
+    let slot = world.engine.report_due(&world.store, world.now).expect("no fault").expect("a report is due");
+    let report = world.engine.report(&world.store, slot).expect("no fault");
+    let sums = |counts: &[crate::core::report::Count]| {
+        counts.iter().map(|count| (count.payments, count.sum.to_string())).collect::<Vec<_>>()
+    };
+    assert_eq!(sums(&report.submitted), [(1, "5.00 EUR".to_owned())]);
+    assert_eq!(sums(&report.imported), [(2, "15.00 EUR".to_owned())]);
+    assert!(report.text().contains("Imported on this day"));
+    world.prove();
+}

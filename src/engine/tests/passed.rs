@@ -421,8 +421,8 @@ fn what_passed_unkept_is_told_with_what_became_of_it() {
     };
     for (late, lost, said) in [
         (3, 0, "kept late and watched: 3; not watched: 0"),
-        (0, 2, "kept late and watched: 0; not watched: 2, compare with the shop's orders"),
-        (1, 4, "kept late and watched: 1; not watched: 4, compare"),
+        (0, 2, "kept late and watched: 3; not watched: 2, compare with the shop's orders"),
+        (1, 4, "kept late and watched: 4; not watched: 6, compare"),
     ] {
         world.turn(|e, d, now| e.unkept(d, &unkept(late, lost), now));
         let firing = world.firing();

@@ -67,3 +67,25 @@ fn a_report_that_cannot_be_written_is_told_once_until_it_is() {
     assert!(world.firing().is_empty());
     world.prove();
 }
+
+#[test]
+fn an_explanation_says_what_was_tried_what_is_late_and_what_is_not_proven() {
+    let mut world = World::new();
+    world.submit("signed", "r1", "12.50");
+    let told = |world: &World| explain::text(&world.engine.explain(&world.store, "r1", world.now).expect("no fault"));
+    assert!(told(&world).contains("nothing was asked yet"));
+    let look = world.next_look();
+    world.answer(&look, Outcome::Unavailable { why: "down".into(), retry_after: None }, Vec::new());
+    assert!(told(&world).contains("no notification came yet, and the gateway did not answer"), "{}", told(&world));
+    assert!(!told(&world).contains("overdue"));
+    world.pass(hours(2));
+    assert!(told(&world).contains("overdue: it waits for its turn"), "{}", told(&world));
+    let merchant = MerchantName::new("signed").expect("a name");
+    world.turn(|e, d, now| e.lane(d, &merchant, Some("down"), now));
+    assert!(told(&world).contains("overdue: the gateway can't be asked now"), "{}", told(&world));
+
+    let forged = signed(&transaction("t1", "r1", "purchase", "success", "12.50"));
+    let forged = forged.replacen("response-signature-base64=", "response-signature-base64=AAAA", 1);
+    world.hear("signed", &forged);
+    assert!(told(&world).contains("not proven by its json-signed signature"), "{}", told(&world));
+}
