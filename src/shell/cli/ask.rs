@@ -84,7 +84,9 @@ pub fn retrieve(file: &ConfigFile, id: &str, printing: Printing) -> Result<u8, F
         print::json(&said);
     } else {
         let count = said["items"].as_array().map_or(0, Vec::len);
-        println!("{count} payment(s) of `{id}` are asked about now; `reconciled explain {id}` tells what came of it");
+        println!(
+            "{count} payment(s) of `{id}` are next to be asked about; `reconciled explain {id}` tells what came of it, or what it waits for"
+        );
     }
     Ok(exit::OK)
 }
