@@ -31,6 +31,12 @@ pub struct Checker {
     /// Digests of acknowledged notifications that no record was seen for yet.
     unseen: BTreeSet<String>,
     looks: BTreeMap<PaymentNumber, VecDeque<Timestamp>>,
+    /// Payments whose request was sent again after they had been given up: that stands until looks agree anew.
+    anew: BTreeSet<PaymentNumber>,
+    /// Records of that.
+    pub again: u64,
+    /// Requests that the journal says passed unkept: kept late, and lost.
+    pub unkept: (u64, u64),
     pub records: u64,
     pub entries: u64,
 }
@@ -58,10 +64,13 @@ impl Outside<'_> {
         Some(truth)
     }
 
-    /// All moves of a payment and its follow-ups.
+    /// All moves of a payment, its follow-ups, and the operations that passed the proxy.
     pub fn moves(&self, order: usize) -> Vec<KnownMove> {
         let own = std::iter::once(order).chain(self.orders[order].follow_ups.iter().copied());
-        own.filter_map(|n| self.truth(n)).flat_map(|t| t.moves).collect()
+        let truths = own.filter_map(|n| self.truth(n));
+        let order = &self.orders[order];
+        let of_operation = |id| self.gateway.payment_truth(order.merchant(), id, self.t);
+        truths.chain(order.operations.iter().filter_map(of_operation)).flat_map(|t| t.moves).collect()
     }
 }
 
@@ -97,6 +106,14 @@ impl Checker {
                     self.unseen.remove(&notified.digest);
                 }
                 Event::Looked { number, .. } => self.looked(*number, &record),
+                Event::Again { number } => {
+                    self.anew.insert(*number);
+                    self.again += 1;
+                }
+                Event::Unkept(unkept) => {
+                    self.unkept.0 += unkept.kept_late;
+                    self.unkept.1 += unkept.lost;
+                }
                 _ => {}
             }
         }
@@ -190,6 +207,11 @@ impl Checker {
 
     /// A payment is given up only if the gateway, when it was asked last, had nothing for it.
     fn given_up(&mut self, id: &str, payment: &Payment, n: usize, outside: &Outside) {
+        if payment.watch.agreed.len() >= 2 {
+            self.anew.remove(&payment.number);
+        } else if self.anew.contains(&payment.number) {
+            return;
+        }
         let Some(looked) = payment.watch.looked_at else {
             return self.find(format!("{id} is given up and was never looked at"));
         };
@@ -248,8 +270,14 @@ impl Checker {
         for order in outside.orders.iter().filter(|o| o.is_kept) {
             let kept = books::by_request(view, order.merchant(), order.request_id().as_str())?;
             let kept = kept.map(|n| books::payment_at(view, n)).transpose()?;
-            if kept.is_none_or(|p| p.submission.is_none()) {
+            let Some(kept) = kept.and_then(|p| p.submission) else {
                 self.find(format!("submission {} was acknowledged and is gone", order.request_id()));
+                continue;
+            };
+            let seen = order.passing.as_ref().and_then(|passing| passing.seen.as_ref()).filter(|_| !order.is_told);
+            let says = |submission| kept.same_content(submission);
+            if !(says(&order.submission) || seen.is_some_and(|seen| says(&seen.submission))) {
+                self.find(format!("submission {} was acknowledged as another", order.request_id()));
             }
         }
         let waiting = waiting(view)?;
