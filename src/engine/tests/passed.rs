@@ -396,6 +396,35 @@ fn a_look_that_was_asked_too_early_does_not_stand_for_the_one_behind_the_answer(
     world.prove();
 }
 
+/// The look due next asks for everything that refers to `ta`: an operation has a request-id of its own.
+fn asks_for_the_family(world: &mut World) -> bool {
+    let of_family = |query: &Query| matches!(query, Query::Group { root, .. } if root.as_str() == "ta");
+    world.next_look().queries.iter().any(of_family)
+}
+
+#[test]
+fn the_look_for_an_operation_asks_for_more_than_its_payments_own_request() {
+    let (mut world, void) = held();
+    sends(&mut world, &void);
+    assert!(asks_for_the_family(&mut world), "within the window too");
+    world.prove();
+}
+
+#[test]
+fn a_planned_look_that_stands_for_an_operations_asks_for_as_much() {
+    let mut world = World::new();
+    world.submit("signed", "a1", "20");
+    world.hear("signed", &signed(&transaction("ta", "a1", "purchase", "success", "20")));
+    let target = Target::Transaction(TransactionId::new("ta").expect("an id"));
+    let merchant = MerchantName::new("signed").expect("a name");
+    // The look behind the window is due before the one for the operation, and comes only after both.
+    let planned = world.next_look();
+    sends(&mut world, &Operation { merchant, target, name: "refund-purchase".into() });
+    world.answer(&planned, Outcome::Unavailable { why: "http 503".into(), retry_after: Some(hours(1)) }, Vec::new());
+    assert!(asks_for_the_family(&mut world));
+    world.prove();
+}
+
 #[test]
 fn an_operation_that_was_never_sent_brings_no_look() {
     let (mut world, void) = held();
