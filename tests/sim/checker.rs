@@ -223,7 +223,14 @@ impl Checker {
         let just_now = outside.now.steady.duration_since(looked) <= seconds(60);
         let before = outside.t.checked_sub(seconds(120)).unwrap_or(outside.t);
         let truth = outside.gateway.payment_truth(order.merchant(), order.request_id(), before);
-        let had = truth.is_some_and(|t| !t.moves.is_empty());
+        // `checkout` lists no hold that was given back.
+        let is_given_back = |t: &PaymentTruth| {
+            let of = |kind: MoveKind| t.moves.iter().filter(|m| m.kind == kind).count();
+            t.moves.iter().all(|m| m.transaction_id.starts_with("payment:"))
+                && of(MoveKind::Hold) == of(MoveKind::Release)
+                && of(MoveKind::In) == 0
+        };
+        let had = truth.is_some_and(|t| !t.moves.is_empty() && !is_given_back(&t));
         if had && just_now && payment.watch.agreed.last() == Some(&looked) {
             self.find(format!("{id} is given up by a look that should have found its money"));
         }

@@ -23,10 +23,10 @@ impl World {
         }
         let is_card = order.submission.payment_method.as_deref() == Some("creditcard");
         let (after, per_mille, is_hold) = match (self.kind(n), &order.script) {
-            (Kind::Wpg, Script::Reserved { after }) => (*after, 600, true),
-            (Kind::Wpg, Script::Success { after }) if is_card => (*after, 250, false),
+            (Kind::Wpg, Script::Reserved { after }) => (*after, 800, true),
+            (Kind::Wpg, Script::Success { after }) if is_card => (*after, 500, false),
             (Kind::Checkout, Script::Reserved { after }) => (*after, 800, false),
-            (Kind::Checkout, Script::Success { after }) => (*after, 250, false),
+            (Kind::Checkout, Script::Success { after }) => (*after, 500, false),
             _ => return,
         };
         let prng = &mut self.proxy.prng;
@@ -177,7 +177,9 @@ impl World {
     /// What an operation of a known payment did must be in the books soon.
     pub(super) fn expect(&mut self, nth: usize) {
         let operation = &mut self.proxy.operations[nth];
-        if operation.is_linked && !operation.moves.is_empty() && operation.due.is_none() {
+        // What nobody submitted is in no books: whoever submits it has all of it looked up.
+        let is_ours = self.orders[operation.order].is_kept;
+        if is_ours && operation.is_linked && !operation.moves.is_empty() && operation.due.is_none() {
             operation.due = Some(later(self.machine.t, BOOKED_WITHIN));
             self.proxy.expected.push(nth);
         }

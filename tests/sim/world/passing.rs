@@ -190,6 +190,9 @@ impl World {
             _ => self.proxy.prng.between(seconds(1), seconds(25)),
         };
         if !journey.is_answered() {
+            if matches!(item, Item::Operation { .. }) {
+                self.tally.hit(Class::OperationUnanswered);
+            }
             self.sends_again(item);
         }
         if is_told {
