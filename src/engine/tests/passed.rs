@@ -244,6 +244,45 @@ fn a_request_sent_again_after_it_was_given_up_is_watched_like_a_new_one() {
 }
 
 #[test]
+fn an_open_payment_that_is_sent_again_gets_all_its_methods_time_anew() {
+    let mut world = World::new();
+    let submitted = || submission("signed", "a1", "20");
+    seen(&mut world, submitted(), Some(MAID));
+    responded(&mut world, "a1", ResponseWhat::OutcomeUnknown);
+    // One look behind the window found nothing; one more would give it up.
+    let first = world.now.steady;
+    while world.now.steady.duration_since(first) < minutes(35) {
+        let look = world.next_look();
+        world.answer(&look, Outcome::NotFound, vec![]);
+    }
+    world.turn(|e, d, now| e.ask(d, "a1", now));
+    let early = world.due().into_iter().next().expect("a person asked");
+    seen(&mut world, submitted(), Some(MAID));
+    let sent = world.now.steady;
+    world.pass(SignedDuration::from_secs(5));
+    world.answer(&early, Outcome::NotFound, vec![]);
+    while world.state("signed", "a1") == "open" {
+        let look = world.next_look();
+        world.answer(&look, Outcome::NotFound, vec![]);
+    }
+    assert!(world.now.steady.duration_since(sent) >= minutes(65), "the window, its slack, and two looks apart");
+    world.prove();
+}
+
+#[test]
+fn a_loop_of_a_shop_that_sends_the_same_fills_no_journal() {
+    let mut world = World::new();
+    for _ in 0..120 {
+        seen(&mut world, submission("signed", "a1", "20"), Some(MAID));
+        world.pass(SignedDuration::from_secs(30));
+    }
+    let journal = world.engine.journal(&world.store, 0, 1_000).expect("no fault");
+    let again = journal.items.iter().filter(|record| record["event"] == "again").count();
+    assert_eq!(again, 5, "once in ten minutes");
+    world.prove();
+}
+
+#[test]
 fn a_failed_payment_that_is_sent_again_is_looked_at_and_its_money_is_found() {
     let mut world = World::new();
     let submitted = || submission("signed", "a1", "20");
