@@ -31,9 +31,7 @@ pub struct Checker {
     /// Digests of acknowledged notifications that no record was seen for yet.
     unseen: BTreeSet<String>,
     looks: BTreeMap<PaymentNumber, VecDeque<Timestamp>>,
-    /// Payments whose request was sent again after they had been given up: that stands until looks agree anew.
-    anew: BTreeSet<PaymentNumber>,
-    /// Records of that.
+    /// Records of requests that were sent again and begin anew.
     pub again: u64,
     /// Requests that the journal says passed unkept: kept late, and lost.
     pub unkept: (u64, u64),
@@ -106,10 +104,7 @@ impl Checker {
                     self.unseen.remove(&notified.digest);
                 }
                 Event::Looked { number, .. } => self.looked(*number, &record),
-                Event::Again { number } => {
-                    self.anew.insert(*number);
-                    self.again += 1;
-                }
+                Event::Again { .. } => self.again += 1,
                 Event::Unkept(unkept) => {
                     self.unkept.0 += unkept.kept_late;
                     self.unkept.1 += unkept.lost;
@@ -207,16 +202,19 @@ impl Checker {
 
     /// A payment is given up only if the gateway, when it was asked last, had nothing for it.
     fn given_up(&mut self, id: &str, payment: &Payment, n: usize, outside: &Outside) {
-        if payment.watch.agreed.len() >= 2 {
-            self.anew.remove(&payment.number);
-        } else if self.anew.contains(&payment.number) {
-            return;
-        }
         let Some(looked) = payment.watch.looked_at else {
             return self.find(format!("{id} is given up and was never looked at"));
         };
         if payment.watch.agreed.len() < 2 {
             self.find(format!("{id} is given up after {} agreeing looks", payment.watch.agreed.len()));
+        }
+        let is_checkout = payment.gateway_order_number.is_some();
+        let method = outside.engine.policy.schedule.method(is_checkout, payment.method.as_deref());
+        let sent = outside.orders[n].passing.as_ref().and_then(|passing| passing.sent_at);
+        if let (Some(sent), Some(window), Some(last)) = (sent, method.window, payment.watch.agreed.last())
+            && last.duration_since(sent) < window
+        {
+            self.find(format!("{id} was sent at {sent} and given up at {last}; its method takes {window:#}"));
         }
         // Only where the look was just now do our clocks tell the same time as the gateway's.
         let order = &outside.orders[n];

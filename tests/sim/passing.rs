@@ -30,6 +30,8 @@ pub struct Passing {
     /// The gateway has it.
     pub has_arrived: bool,
     pub attempts: u32,
+    /// When it was sent last, as far as the books know; on the steady clock.
+    pub sent_at: Option<Timestamp>,
 }
 
 /// What the proxy asks the books to keep.
@@ -38,6 +40,8 @@ pub enum Item {
     Request {
         order: usize,
         seen: Box<Seen>,
+        /// When it came by, on the steady clock.
+        at: Timestamp,
     },
     Operation {
         nth: usize,
@@ -174,7 +178,10 @@ impl Proxy {
         self.swarm.strikes(class, per_mille, &mut self.prng)
     }
 
-    pub fn journey(&mut self) -> (Journey, Option<Class>) {
+    pub fn journey(&mut self, is_operation: bool) -> (Journey, Option<Class>) {
+        if is_operation && self.strikes(Class::OperationUnanswered, 700) {
+            return (Journey::Silent { arrives: self.prng.chance(700) }, None);
+        }
         if self.strikes(Class::PassedNotSent, 300) {
             return (Journey::NotSent, Some(Class::PassedNotSent));
         }

@@ -24,9 +24,9 @@ impl World {
         let is_card = order.submission.payment_method.as_deref() == Some("creditcard");
         let (after, per_mille, is_hold) = match (self.kind(n), &order.script) {
             (Kind::Wpg, Script::Reserved { after }) => (*after, 800, true),
-            (Kind::Wpg, Script::Success { after }) if is_card => (*after, 500, false),
+            (Kind::Wpg, Script::Success { after }) if is_card => (*after, 700, false),
             (Kind::Checkout, Script::Reserved { after }) => (*after, 800, false),
-            (Kind::Checkout, Script::Success { after }) => (*after, 500, false),
+            (Kind::Checkout, Script::Success { after }) => (*after, 700, false),
             _ => return,
         };
         let prng = &mut self.proxy.prng;

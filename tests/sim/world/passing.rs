@@ -46,7 +46,7 @@ impl World {
             return self.after(wait, Event::Send(n));
         }
         let seen = self.seen(n);
-        let item = Item::Request { order: n, seen: Box::new(seen) };
+        let item = Item::Request { order: n, seen: Box::new(seen), at: self.machine.now().steady };
         self.comes_by(item);
     }
 
@@ -170,7 +170,8 @@ impl World {
 
     /// The request goes to the gateway. `is_told`: what comes back is told to the books.
     fn forward(&mut self, item: &Item, is_told: bool) {
-        let (journey, class) = self.proxy.journey();
+        let is_operation = matches!(item, Item::Operation { .. });
+        let (journey, class) = self.proxy.journey(is_operation);
         if let Some(class) = class {
             self.tally.hit(class);
         }
@@ -190,7 +191,7 @@ impl World {
             _ => self.proxy.prng.between(seconds(1), seconds(25)),
         };
         if !journey.is_answered() {
-            if matches!(item, Item::Operation { .. }) {
+            if is_operation {
                 self.tally.hit(Class::OperationUnanswered);
             }
             self.sends_again(item);
@@ -207,7 +208,7 @@ impl World {
             return self.tally.hit(Class::PassedDied);
         }
         let item = match item {
-            Item::Request { order, seen } => {
+            Item::Request { order, seen, .. } => {
                 let (merchant, request_id) = (seen.submission.merchant.clone(), seen.submission.request_id.clone());
                 Item::Response { order: *order, response: ResponseSeen { merchant, request_id, what } }
             }
@@ -276,7 +277,7 @@ impl World {
     /// What the proxy is thanked for.
     pub(super) fn thank_passing(&mut self, item: Item, is_late: bool, ack: Ack) {
         match (item, ack) {
-            (Item::Request { order, seen }, Ack::Submitted(outcome)) => match outcome {
+            (Item::Request { order, seen, at }, Ack::Submitted(outcome)) => match outcome {
                 Submitted::Created { .. } | Submitted::Same { .. } | Submitted::Amended { .. } => {
                     self.say(&format!("seen {}: {outcome:?}", seen.submission.request_id));
                     let is_first = self.orders[order].passing.as_ref().is_some_and(|p| p.attempts == 0);
@@ -284,8 +285,10 @@ impl World {
                         self.tally.hit(Class::ToldAndPassed);
                     }
                     self.orders[order].is_kept = true;
+                    let passing = self.orders[order].passing.get_or_insert_default();
+                    passing.sent_at = passing.sent_at.max(Some(at));
                     if !is_late {
-                        self.proxy.kept.push(Item::Request { order, seen });
+                        self.proxy.kept.push(Item::Request { order, seen, at });
                     }
                 }
                 other => self.checker.find(format!("order {order} passed, and the answer was {other:?}")),
