@@ -156,6 +156,10 @@ impl Payment {
     /// Whether its request, sent again, begins anew: the attempt before it has ended without money, did not happen, or
     /// is so old that its time is no measure of this one's.
     pub fn begins_anew(&self, now: Now) -> bool {
+        #[cfg(planted)]
+        if crate::planted::is("sent-again-as-if-never") {
+            return false;
+        }
         let is_old = now.steady.duration_since(self.watch.since) >= ATTEMPTS_APART;
         self.not_sent || !self.state.is_income() && (self.state != State::Open || is_old)
     }

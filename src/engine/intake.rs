@@ -152,6 +152,8 @@ impl Engine {
         }
         if payment.is_seen && !is_seen {
             let filled = first.filled_by(submission);
+            #[cfg(planted)]
+            let filled = if crate::planted::is("told-later-fills-nothing") { first.clone() } else { filled };
             if filled == *first {
                 return Ok(Submitted::Same { number });
             }

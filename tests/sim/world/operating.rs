@@ -233,7 +233,8 @@ impl World {
             bookings.extend(known.into_iter().filter_map(|k| k.booked.map(|b| (b.kind, k.id, b.amount))));
         }
         let is_payment = |kind: MoveKind| matches!(kind, MoveKind::In | MoveKind::Out);
-        let stands = |m: &KnownMove| bookings.iter().any(|(kind, id, amount)| stands_for(*kind, id.as_str(), *amount, m));
+        let stands =
+            |m: &KnownMove| bookings.iter().any(|(kind, id, amount)| stands_for(*kind, id.as_str(), *amount, m));
         Ok(if operation.moves.iter().any(|m| is_payment(m.kind)) {
             operation.moves.iter().filter(|m| is_payment(m.kind)).all(stands)
         } else if operation.request_id.is_some() {

@@ -55,7 +55,8 @@ impl World {
             return seen;
         }
         let submission = self.orders[n].submission.clone();
-        let shop = self.shops.iter().find(|s| s.account.name == submission.merchant).expect("orders are of known shops");
+        let shop =
+            self.shops.iter().find(|s| s.account.name == submission.merchant).expect("orders are of known shops");
         let seen = self.proxy.wire(&submission, shop);
         if seen.submission != submission {
             self.tally.hit(Class::PassedFewer);
@@ -294,7 +295,10 @@ impl World {
                 other => self.checker.find(format!("order {order} passed, and the answer was {other:?}")),
             },
             (Item::Operation { nth, operation }, Ack::Passed(record)) => {
-                self.say(&format!("{} of order {} passes as {record:?}", operation.name, self.proxy.operations[nth].order));
+                self.say(&format!(
+                    "{} of order {} passes as {record:?}",
+                    operation.name, self.proxy.operations[nth].order
+                ));
                 let kept = &mut self.proxy.operations[nth];
                 kept.record = record.filter(|_| !is_late);
                 kept.is_linked |= record.is_some();
