@@ -450,6 +450,27 @@ fn the_look_for_an_operation_asks_for_more_than_its_payments_own_request() {
 }
 
 #[test]
+fn a_look_that_finds_the_payment_itself_is_followed_by_one_for_the_operation() {
+    let mut world = World::new();
+    world.submit("signed", "a1", "20");
+    // Its notification is lost: only the gateway's answer has named it.
+    let bought = transaction("ta", "a1", "purchase", "success", "20");
+    let body = wpg::encode::payment_xml(&bought).into_bytes();
+    responded(&mut world, "a1", ResponseWhat::Answered { http_status: 201, body });
+    let target = Target::Transaction(TransactionId::new("ta").expect("an id"));
+    let merchant = MerchantName::new("signed").expect("a name");
+    sends(&mut world, &Operation { merchant, target, name: "refund-purchase".into() });
+    world.pass(minutes(1));
+    let before = world.now;
+    assert!(!asks_for_the_family(&mut world), "nobody knows of one yet");
+    let look = world.next_look();
+    world.answer(&look, Outcome::Found, vec![bought]);
+    assert!(asks_for_the_family(&mut world));
+    assert_eq!(world.now, before, "at once");
+    world.prove();
+}
+
+#[test]
 fn a_planned_look_that_stands_for_an_operations_asks_for_as_much() {
     let mut world = World::new();
     world.submit("signed", "a1", "20");
