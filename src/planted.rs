@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 /// All of them, by name.
-pub const NAMES: [&str; 8] = [
+pub const NAMES: [&str; 11] = [
     "signature-not-checked",
     "amount-not-checked",
     "failed-is-final",
@@ -13,6 +13,9 @@ pub const NAMES: [&str; 8] = [
     "look-forgotten-after-an-error",
     "silence-is-failure",
     "hint-is-a-fact",
+    "operation-not-looked-for",
+    "sent-again-as-if-never",
+    "told-later-fills-nothing",
 ];
 
 /// Whether this bug is the chosen one.

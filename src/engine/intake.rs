@@ -147,11 +147,13 @@ impl Engine {
             return Ok(Submitted::Conflict { number, field });
         }
         // What the shop tells twice is the same; what it sends twice is another attempt.
-        if is_seen && payment.begins_anew() {
+        if is_seen && payment.begins_anew(now) {
             self.record(draft, Event::Again { number }, now)?;
         }
         if payment.is_seen && !is_seen {
             let filled = first.filled_by(submission);
+            #[cfg(planted)]
+            let filled = if crate::planted::is("told-later-fills-nothing") { first.clone() } else { filled };
             if filled == *first {
                 return Ok(Submitted::Same { number });
             }

@@ -98,7 +98,8 @@ pub(super) fn looked(
     unknown::looked(&mut asked, answers, now);
     let is_answered = matches!(conclusion, Conclusion::Conclusive);
     asked.watch.spend_soon(now.steady, is_answered);
-    if is_answered {
+    // What it found may have named the family only now.
+    if is_answered && ask::is_whole(account, &asked, answers) {
         Owed::pay(&mut asked.watch.owed, asked_at.unwrap_or(now.steady));
     }
     let asked = settle_others(draft, turn, dialect, asked, of_others)?;

@@ -132,7 +132,9 @@ impl Engine {
         let method = settle::method_of(&self.policy, account, payment);
         let is_late = schedule::deadline(method, payment.watch.since).is_some_and(|deadline| next.at >= deadline);
         let may_count = is_late && next.phase != Phase::Paid;
-        let queries = ask::queries(account, payment, may_count || next.phase.walks_family());
+        // An operation has a request-id of its own: only its family tells what came of it.
+        let is_owed = payment.watch.owed.as_ref().is_some_and(|owed| owed.at <= now.steady);
+        let queries = ask::queries(account, payment, may_count || is_owed || next.phase.walks_family());
         Some(Look {
             number: payment.number,
             merchant: payment.merchant.clone(),

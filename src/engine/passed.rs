@@ -101,6 +101,10 @@ pub(super) fn operated(
     outcome: Option<&PassedOutcome>,
     now: Now,
 ) {
+    #[cfg(planted)]
+    if crate::planted::is("operation-not-looked-for") {
+        return;
+    }
     let by = match outcome {
         None => Some(sequence),
         Some(outcome) if outcome.outcome == ResponseOutcome::NotSent => {

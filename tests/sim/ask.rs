@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use reconciled::core::account::Checkout;
 use reconciled::core::look::{Answer, Outcome, Query};
 use reconciled::sandbox::prng::Prng;
 use reconciled::sandbox::{Gateway, Reply, Request, Shop};
@@ -15,27 +16,16 @@ use crate::shop::Order;
 
 /// Asks `sent` and takes what comes for the answer to `query`: mostly the same question.
 pub fn ask(gateway: &mut Gateway, shop: &Shop, query: &Query, sent: &Query, now: Timestamp) -> Answer {
-    let password = shop.key.password.as_ref().map_or("", |p| p.expose_secret());
     let reply = match shop.checkout() {
         None => {
             let asked = retrieve::request(BASE, sent).expect("the engine asks what can be asked");
             let target = asked.url.strip_prefix(BASE).expect("below the base");
-            let user = shop.key.user.as_deref().unwrap_or_default();
-            let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
-            let headers = [("authorization".to_owned(), basic), ("accept".to_owned(), asked.accept.to_owned())];
+            let headers = [("authorization".to_owned(), basic(shop)), ("accept".to_owned(), asked.accept.to_owned())];
             gateway.answer(now, &Request { method: "GET", target, headers: &headers, body: b"" })
         }
         Some(contract) => {
             let Query::OrderDetails { gateway_order_number } = sent else { return none(query, "no such question") };
-            let credentials = Credentials {
-                product: contract.product,
-                customer_id: &contract.customer_id,
-                shop_id: contract.shop_id.as_deref(),
-                password,
-                secret: shop.key.secret.expose_secret(),
-                algorithm: contract.algorithm,
-            };
-            let asked = backend::order_details(&credentials, gateway_order_number);
+            let asked = backend::order_details(&credentials(shop, contract), gateway_order_number);
             gateway.answer(
                 now,
                 &Request { method: "POST", target: &asked.path, headers: &[], body: asked.body.as_bytes() },
@@ -55,6 +45,39 @@ pub fn ask(gateway: &mut Gateway, shop: &Shop, query: &Query, sent: &Query, now:
         *retry_after = answered.retry_after_seconds.map(|s| SignedDuration::from_secs(i64::from(s)));
     }
     answer
+}
+
+fn password(shop: &Shop) -> &str {
+    shop.key.password.as_ref().map_or("", |p| p.expose_secret())
+}
+
+fn basic(shop: &Shop) -> String {
+    let user = shop.key.user.as_deref().unwrap_or_default();
+    format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{}", password(shop))))
+}
+
+pub fn credentials<'a>(shop: &'a Shop, contract: &'a Checkout) -> Credentials<'a> {
+    Credentials {
+        product: contract.product,
+        customer_id: &contract.customer_id,
+        shop_id: contract.shop_id.as_deref(),
+        password: password(shop),
+        secret: shop.key.secret.expose_secret(),
+        algorithm: contract.algorithm,
+    }
+}
+
+/// The shop sends an operation: status and body of what is answered.
+pub fn operate(gateway: &mut Gateway, shop: &Shop, url: &str, body: &[u8], now: Timestamp) -> Option<(u16, Vec<u8>)> {
+    let headers = match shop.checkout() {
+        None => vec![("authorization".to_owned(), basic(shop))],
+        Some(_) => Vec::new(),
+    };
+    let target = url.strip_prefix(BASE).unwrap_or(url);
+    match gateway.answer(now, &Request { method: "POST", target, headers: &headers, body }) {
+        Reply::Answer(answered) => Some((answered.status, answered.body)),
+        Reply::Silence | Reply::Closed => None,
+    }
 }
 
 fn none(query: &Query, why: &str) -> Answer {

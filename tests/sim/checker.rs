@@ -31,6 +31,10 @@ pub struct Checker {
     /// Digests of acknowledged notifications that no record was seen for yet.
     unseen: BTreeSet<String>,
     looks: BTreeMap<PaymentNumber, VecDeque<Timestamp>>,
+    /// Records of requests that were sent again and begin anew.
+    pub again: u64,
+    /// Requests that the journal says passed unkept: kept late, and lost.
+    pub unkept: (u64, u64),
     pub records: u64,
     pub entries: u64,
 }
@@ -58,10 +62,13 @@ impl Outside<'_> {
         Some(truth)
     }
 
-    /// All moves of a payment and its follow-ups.
+    /// All moves of a payment, its follow-ups, and the operations that passed the proxy.
     pub fn moves(&self, order: usize) -> Vec<KnownMove> {
         let own = std::iter::once(order).chain(self.orders[order].follow_ups.iter().copied());
-        own.filter_map(|n| self.truth(n)).flat_map(|t| t.moves).collect()
+        let truths = own.filter_map(|n| self.truth(n));
+        let order = &self.orders[order];
+        let of_operation = |id| self.gateway.payment_truth(order.merchant(), id, self.t);
+        truths.chain(order.operations.iter().filter_map(of_operation)).flat_map(|t| t.moves).collect()
     }
 }
 
@@ -97,6 +104,11 @@ impl Checker {
                     self.unseen.remove(&notified.digest);
                 }
                 Event::Looked { number, .. } => self.looked(*number, &record),
+                Event::Again { .. } => self.again += 1,
+                Event::Unkept(unkept) => {
+                    self.unkept.0 += unkept.kept_late;
+                    self.unkept.1 += unkept.lost;
+                }
                 _ => {}
             }
         }
@@ -196,12 +208,27 @@ impl Checker {
         if payment.watch.agreed.len() < 2 {
             self.find(format!("{id} is given up after {} agreeing looks", payment.watch.agreed.len()));
         }
+        let is_checkout = payment.gateway_order_number.is_some();
+        let method = outside.engine.policy.schedule.method(is_checkout, payment.method.as_deref());
+        let sent = outside.orders[n].passing.as_ref().and_then(|passing| passing.sent_at);
+        if let (Some(sent), Some(window), Some(last)) = (sent, method.window, payment.watch.agreed.last())
+            && last.duration_since(sent) < window
+        {
+            self.find(format!("{id} was sent at {sent} and given up at {last}; its method takes {window:#}"));
+        }
         // Only where the look was just now do our clocks tell the same time as the gateway's.
         let order = &outside.orders[n];
         let just_now = outside.now.steady.duration_since(looked) <= seconds(60);
         let before = outside.t.checked_sub(seconds(120)).unwrap_or(outside.t);
         let truth = outside.gateway.payment_truth(order.merchant(), order.request_id(), before);
-        let had = truth.is_some_and(|t| !t.moves.is_empty());
+        // `checkout` lists no hold that was given back.
+        let is_given_back = |t: &PaymentTruth| {
+            let of = |kind: MoveKind| t.moves.iter().filter(|m| m.kind == kind).count();
+            t.moves.iter().all(|m| m.transaction_id.starts_with("payment:"))
+                && of(MoveKind::Hold) == of(MoveKind::Release)
+                && of(MoveKind::In) == 0
+        };
+        let had = truth.is_some_and(|t| !t.moves.is_empty() && !is_given_back(&t));
         if had && just_now && payment.watch.agreed.last() == Some(&looked) {
             self.find(format!("{id} is given up by a look that should have found its money"));
         }
@@ -248,8 +275,14 @@ impl Checker {
         for order in outside.orders.iter().filter(|o| o.is_kept) {
             let kept = books::by_request(view, order.merchant(), order.request_id().as_str())?;
             let kept = kept.map(|n| books::payment_at(view, n)).transpose()?;
-            if kept.is_none_or(|p| p.submission.is_none()) {
+            let Some(kept) = kept.and_then(|p| p.submission) else {
                 self.find(format!("submission {} was acknowledged and is gone", order.request_id()));
+                continue;
+            };
+            let seen = order.passing.as_ref().and_then(|passing| passing.seen.as_ref()).filter(|_| !order.is_told);
+            let says = |submission| kept.same_content(submission);
+            if !(says(&order.submission) || seen.is_some_and(|seen| says(&seen.submission))) {
+                self.find(format!("submission {} was acknowledged as another", order.request_id()));
             }
         }
         let waiting = waiting(view)?;

@@ -107,8 +107,10 @@ fn order(world: &World, view: &dyn View, now: Now, n: usize) -> Result<Option<St
         let state = payment.state.name();
         return Ok(Some(format!("booked in {booked_in}, the truth is {income}; it is {state}: {}", payment.reason)));
     }
-    if income.is_zero() && booked(&[Kind::Reserved]) != held {
-        return Ok(Some(format!("booked as held {}, the truth is {held}", booked(&[Kind::Reserved]))));
+    // At `checkout` a hold that is given back is no longer listed, and its line is reversed.
+    let listed = if is_wpg { Some(held) } else { held.checked_add(released.negated()) };
+    if income.is_zero() && Some(booked(&[Kind::Reserved])) != listed {
+        return Ok(Some(format!("booked as held {}, the truth is {listed:?}", booked(&[Kind::Reserved]))));
     }
     if order.root.is_some() {
         return Ok(None);
@@ -129,9 +131,12 @@ fn order(world: &World, view: &dyn View, now: Now, n: usize) -> Result<Option<St
     } else if !income.is_zero() {
         let is_paid = state == State::Paid || (state == State::PaidProvisional && is_returnable(&payment));
         is_paid && is_double == is_open_about(Code::DoublePayment)
-    } else if !held.is_zero() {
-        if released == held { state == State::Cancelled } else { state == State::Reserved }
+    } else if released != held {
+        state == State::Reserved
+    } else if !held.is_zero() && (is_wpg || state == State::Cancelled) {
+        state == State::Cancelled
     } else {
+        // What was held and given back at `checkout` before anybody looked is no longer listed either.
         matches!(state, State::Unfinished | State::Failed | State::Cancelled)
             || is_in_time(world, &payment, now)
             // Its pending debit never ends at the gateway: it is asked about for ever.

@@ -54,6 +54,38 @@ pub enum Class {
     Suspend,
     SinkDown,
     PolicyChange,
+    /// A request passes the recording proxy and says less than the shop knows.
+    PassedFewer,
+    /// The gateway does not answer what passes, or not to the end: it was executed, or it was not.
+    PassedSilent,
+    /// The gateway answers what passes with 5xx and nothing else.
+    PassedTrouble,
+    /// There is no connection to the gateway: nothing of the request goes out.
+    PassedNotSent,
+    /// An answer passes that is too long, or coded in a way, to be read.
+    PassedUnread,
+    /// The daemon ends between the keeping of a request and its answer.
+    PassedDied,
+    /// A request passes before it could be kept; it is kept from memory.
+    PassedUnkept,
+    /// A request passes and is never kept.
+    PassedLost,
+    /// The shop sends the same request again, and the gateway has it already.
+    PassedTwice,
+    /// The shop sends the same request again that had come to nothing, or was given up: it is watched anew.
+    PassedAgain,
+    /// The shop tells what passed as well: it fills what the request did not say.
+    PassedAndTold,
+    /// The shop told what passes before it passed.
+    ToldAndPassed,
+    /// An operation passes that is no submission, and moves money.
+    PassedOperation,
+    /// Such an operation without an answer that says what came of it.
+    OperationUnanswered,
+    /// No message told of it: only a look could find what came of it.
+    OperationUnheard,
+    /// What came of it stood in the books by its deadline.
+    OperationBooked,
 }
 
 impl Class {
@@ -93,6 +125,32 @@ impl Class {
         Class::PolicyChange,
     ];
 
+    /// What happens to shops that buy through the recording proxy. Drawn apart from the others: the stories of seeds
+    /// without such shops do not move.
+    pub const PASSING: [Class; 16] = [
+        Class::PassedFewer,
+        Class::PassedSilent,
+        Class::PassedTrouble,
+        Class::PassedNotSent,
+        Class::PassedUnread,
+        Class::PassedDied,
+        Class::PassedUnkept,
+        Class::PassedLost,
+        Class::PassedTwice,
+        Class::PassedAgain,
+        Class::PassedAndTold,
+        Class::ToldAndPassed,
+        Class::PassedOperation,
+        Class::OperationUnanswered,
+        Class::OperationUnheard,
+        Class::OperationBooked,
+    ];
+
+    /// All classes, in the order they are printed.
+    pub fn every() -> impl Iterator<Item = Class> {
+        Class::ALL.into_iter().chain(Class::PASSING)
+    }
+
     /// The class an answer in some manner belongs to.
     pub fn of(manner: Manner) -> Class {
         match manner {
@@ -114,10 +172,10 @@ impl Class {
 pub struct Swarm(BTreeMap<Class, u64>);
 
 impl Swarm {
-    pub fn draw(prng: &mut Prng) -> Swarm {
+    pub fn draw(classes: &[Class], prng: &mut Prng) -> Swarm {
         let quiet = prng.chance(30);
         let mut strength = || if quiet || prng.chance(300) { 0 } else { 200 + prng.below(801) };
-        Swarm(Class::ALL.into_iter().map(|class| (class, strength())).collect())
+        Swarm(classes.iter().map(|class| (*class, strength())).collect())
     }
 
     /// 0 to 1000.

@@ -11,6 +11,7 @@ use reconciled::words::time::{SignedDuration, Timestamp, days, hours, later, min
 
 use crate::accounts::{Kind, kind};
 use crate::faults::{Class, Swarm, Tally};
+use crate::passing::Passing;
 
 /// One request of a shop, with everything that will become of it.
 #[derive(Clone, Debug)]
@@ -28,6 +29,12 @@ pub struct Order {
     /// The order this is a follow-up of, and those that follow it up.
     pub root: Option<usize>,
     pub follow_ups: Vec<usize>,
+    /// It goes through the recording proxy.
+    pub passing: Option<Passing>,
+    /// The shop told it over the API, and was thanked.
+    pub is_told: bool,
+    /// Request-ids of operations on it that are no submissions.
+    pub operations: Vec<RequestId>,
 }
 
 /// When the daemon learns the gateway order number from the shop.
@@ -161,6 +168,9 @@ pub fn order(n: usize, shops: &[Shop], span: SignedDuration, swarm: &Swarm, prng
         heard: BTreeSet::new(),
         root: None,
         follow_ups: Vec::new(),
+        passing: None,
+        is_told: false,
+        operations: Vec::new(),
     }
 }
 

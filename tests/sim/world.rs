@@ -3,6 +3,8 @@
 
 mod buying;
 mod life;
+mod operating;
+mod passing;
 mod trouble;
 mod work;
 
@@ -14,7 +16,7 @@ use reconciled::core::submission::Submission;
 use reconciled::engine::report::Slot;
 use reconciled::engine::{Delivery, Engine, Incoming, Kept, Responded, ResponseSeen, ResponseWhat, Submitted};
 use reconciled::sandbox::prng::Prng;
-use reconciled::sandbox::{Gateway, Manner, Outage, Plan, Response, Script, Shop};
+use reconciled::sandbox::{Gateway, KnownMove, Manner, Outage, Plan, Response, Script, Shop};
 use reconciled::shell::clock::{CLOCK_KEY, Stored};
 use reconciled::store::embedded::Opening;
 use reconciled::store::{Draft, Embedded, Fault, Table};
@@ -26,6 +28,7 @@ use crate::checker::{Checker, Outside, hex};
 use crate::faults::{Class, Swarm, Tally};
 use crate::forger::Forger;
 use crate::machine::{Machine, ends_the_process};
+use crate::passing::{Item, Proxy};
 use crate::shop::{self, Number, Order};
 use crate::simdisk::Dice;
 use crate::{ask, end};
@@ -59,6 +62,18 @@ enum Event {
     Amend(usize),
     Respond(usize, Response),
     FollowUp(usize),
+    /// The shop sends its request through the proxy, for the first time or again.
+    Send(usize),
+    /// An answer passed the proxy, or failed to.
+    Passed {
+        life: u64,
+        item: Box<Item>,
+        what: ResponseWhat,
+    },
+    /// The proxy tries to keep what passed unkept.
+    KeepLate,
+    /// The shop sends an operation through the proxy that is no submission.
+    Operate(usize),
     /// A stranger sends something.
     Forge,
     Answer {
@@ -91,6 +106,13 @@ enum Job {
     Conflict {
         order: usize,
         submission: Box<Submission>,
+        /// It is not told but passes.
+        is_seen: bool,
+    },
+    /// What passes the proxy.
+    Pass {
+        item: Item,
+        is_late: bool,
     },
     Respond(ResponseSeen),
     Receive {
@@ -118,6 +140,8 @@ enum Job {
 enum Ack {
     Submitted(Submitted),
     Responded(Responded),
+    /// The record of an operation that passed.
+    Passed(Option<u64>),
     Kept(Kept),
     Done,
 }
@@ -151,6 +175,7 @@ pub struct World {
     about: Option<String>,
     hash: u64,
     swarm: Swarm,
+    pub proxy: Proxy,
     pub prng: Prng,
     dice: Dice,
     queue: BTreeMap<(Timestamp, u64), Event>,
@@ -175,7 +200,8 @@ impl World {
         // Some runs cross a day that has 23 or 25 hours.
         let start = later(start, days(draw.below(300) as i64) + minutes(draw.below(1440) as i64));
         let shops = accounts::shops();
-        let swarm = Swarm::draw(&mut draw);
+        let swarm = Swarm::draw(&Class::ALL, &mut draw);
+        let proxy = Proxy::draw(setting.seed, &shops);
         let window = [SignedDuration::ZERO, seconds(5), seconds(15), seconds(40)][draw.below(4) as usize];
         let mut world = World {
             setting,
@@ -195,6 +221,7 @@ impl World {
             about: std::env::var("SIM_ABOUT").ok(),
             hash: 0xcbf2_9ce4_8422_2325,
             swarm,
+            proxy,
             prng: draw,
             dice: Dice::new(setting.seed),
             queue: BTreeMap::new(),
@@ -299,12 +326,16 @@ impl World {
         let quiet_end = later(self.faults_end, days(end::quiet_days(self.setting.days)));
         self.play_until(self.faults_end);
         self.swarm.stop();
+        self.proxy.swarm.stop();
         self.machine.disarm();
         self.machine.wall_offset = SignedDuration::ZERO;
         self.say("all faults stop");
         self.play_until(quiet_end);
         if self.checker.findings.is_empty() {
             self.last_check();
+        }
+        for _ in 0..self.checker.again {
+            self.tally.hit(Class::PassedAgain);
         }
     }
 
@@ -401,7 +432,8 @@ impl World {
                 let mut submission = self.orders[n].submission.clone();
                 submission.amount = submission.amount.checked_add(submission.amount).expect("twice fits");
                 self.tally.hit(Class::ConflictingSubmission);
-                self.jobs.push(Job::Conflict { order: n, submission: Box::new(submission) });
+                let is_seen = self.orders[n].passing.is_some() && self.proxy.prng.chance(500);
+                self.jobs.push(Job::Conflict { order: n, submission: Box::new(submission), is_seen });
             }
             Event::Amend(n) => {
                 if let Number::Later(number) = self.orders[n].number.clone() {
@@ -420,6 +452,10 @@ impl World {
                 self.jobs.push(Job::Respond(ResponseSeen { merchant, request_id, what }));
             }
             Event::FollowUp(n) => self.follow_up(n),
+            Event::Send(n) => self.send_request(n),
+            Event::Passed { life, item, what } => self.answer_passed(life, &item, what),
+            Event::KeepLate => self.keep_late(),
+            Event::Operate(n) => self.operate(n),
             Event::Forge => {
                 let accounts: Vec<MerchantName> = self.shops.iter().map(|s| s.account.name.clone()).collect();
                 if let Some(forged) = self.forger.sends(&accounts, &mut self.prng) {
@@ -472,6 +508,10 @@ impl World {
                 findings.into_iter().for_each(|finding| self.checker.find(finding));
             }
             Err(fault) => self.checker.find(format!("the books can't be read: {fault}")),
+        }
+        let (told, seen) = (self.proxy.told, self.checker.unkept);
+        if seen.0 < told.0 || seen.1 < told.1 {
+            self.checker.find(format!("told that {told:?} requests passed unkept; the journal says {seen:?}"));
         }
     }
 

@@ -244,6 +244,45 @@ fn a_request_sent_again_after_it_was_given_up_is_watched_like_a_new_one() {
 }
 
 #[test]
+fn an_open_payment_that_is_sent_again_gets_all_its_methods_time_anew() {
+    let mut world = World::new();
+    let submitted = || submission("signed", "a1", "20");
+    seen(&mut world, submitted(), Some(MAID));
+    responded(&mut world, "a1", ResponseWhat::OutcomeUnknown);
+    // One look behind the window found nothing; one more would give it up.
+    let first = world.now.steady;
+    while world.now.steady.duration_since(first) < minutes(35) {
+        let look = world.next_look();
+        world.answer(&look, Outcome::NotFound, vec![]);
+    }
+    world.turn(|e, d, now| e.ask(d, "a1", now));
+    let early = world.due().into_iter().next().expect("a person asked");
+    seen(&mut world, submitted(), Some(MAID));
+    let sent = world.now.steady;
+    world.pass(SignedDuration::from_secs(5));
+    world.answer(&early, Outcome::NotFound, vec![]);
+    while world.state("signed", "a1") == "open" {
+        let look = world.next_look();
+        world.answer(&look, Outcome::NotFound, vec![]);
+    }
+    assert!(world.now.steady.duration_since(sent) >= minutes(65), "the window, its slack, and two looks apart");
+    world.prove();
+}
+
+#[test]
+fn a_loop_of_a_shop_that_sends_the_same_fills_no_journal() {
+    let mut world = World::new();
+    for _ in 0..120 {
+        seen(&mut world, submission("signed", "a1", "20"), Some(MAID));
+        world.pass(SignedDuration::from_secs(30));
+    }
+    let journal = world.engine.journal(&world.store, 0, 1_000).expect("no fault");
+    let again = journal.items.iter().filter(|record| record["event"] == "again").count();
+    assert_eq!(again, 5, "once in ten minutes");
+    world.prove();
+}
+
+#[test]
 fn a_failed_payment_that_is_sent_again_is_looked_at_and_its_money_is_found() {
     let mut world = World::new();
     let submitted = || submission("signed", "a1", "20");
@@ -393,6 +432,56 @@ fn a_look_that_was_asked_too_early_does_not_stand_for_the_one_behind_the_answer(
     world.answer(&early, Outcome::Found, vec![transaction("ta", "a1", "authorization", "success", "20")]);
     assert_eq!(looked(&mut world, answered), SignedDuration::from_secs(61), "it is still due");
     assert!(!world.due().iter().any(|look| look.number == early.number), "and was owed once");
+    world.prove();
+}
+
+/// The look due next asks for everything that refers to `ta`: an operation has a request-id of its own.
+fn asks_for_the_family(world: &mut World) -> bool {
+    let of_family = |query: &Query| matches!(query, Query::Group { root, .. } if root.as_str() == "ta");
+    world.next_look().queries.iter().any(of_family)
+}
+
+#[test]
+fn the_look_for_an_operation_asks_for_more_than_its_payments_own_request() {
+    let (mut world, void) = held();
+    sends(&mut world, &void);
+    assert!(asks_for_the_family(&mut world), "within the window too");
+    world.prove();
+}
+
+#[test]
+fn a_look_that_finds_the_payment_itself_is_followed_by_one_for_the_operation() {
+    let mut world = World::new();
+    world.submit("signed", "a1", "20");
+    // Its notification is lost: only the gateway's answer has named it.
+    let bought = transaction("ta", "a1", "purchase", "success", "20");
+    let body = wpg::encode::payment_xml(&bought).into_bytes();
+    responded(&mut world, "a1", ResponseWhat::Answered { http_status: 201, body });
+    let target = Target::Transaction(TransactionId::new("ta").expect("an id"));
+    let merchant = MerchantName::new("signed").expect("a name");
+    sends(&mut world, &Operation { merchant, target, name: "refund-purchase".into() });
+    world.pass(minutes(1));
+    let before = world.now;
+    assert!(!asks_for_the_family(&mut world), "nobody knows of one yet");
+    let look = world.next_look();
+    world.answer(&look, Outcome::Found, vec![bought]);
+    assert!(asks_for_the_family(&mut world));
+    assert_eq!(world.now, before, "at once");
+    world.prove();
+}
+
+#[test]
+fn a_planned_look_that_stands_for_an_operations_asks_for_as_much() {
+    let mut world = World::new();
+    world.submit("signed", "a1", "20");
+    world.hear("signed", &signed(&transaction("ta", "a1", "purchase", "success", "20")));
+    let target = Target::Transaction(TransactionId::new("ta").expect("an id"));
+    let merchant = MerchantName::new("signed").expect("a name");
+    // The look behind the window is due before the one for the operation, and comes only after both.
+    let planned = world.next_look();
+    sends(&mut world, &Operation { merchant, target, name: "refund-purchase".into() });
+    world.answer(&planned, Outcome::Unavailable { why: "http 503".into(), retry_after: Some(hours(1)) }, Vec::new());
+    assert!(asks_for_the_family(&mut world));
     world.prove();
 }
 

@@ -4,6 +4,9 @@ use super::*;
 
 impl World {
     pub(super) fn buy(&mut self, n: usize) {
+        if self.proxy.carries(self.orders[n].merchant()) {
+            return self.buy_through_the_proxy(n);
+        }
         let is_checkout = self.kind(n) == Kind::Checkout;
         if is_checkout && self.prng.chance(600) {
             let number = self.gateway.generate_order_number();
@@ -78,6 +81,9 @@ impl World {
             heard: BTreeSet::new(),
             root: Some(n),
             follow_ups: Vec::new(),
+            passing: None,
+            is_told: false,
+            operations: Vec::new(),
         };
         self.by_request.insert((follow_up.merchant().clone(), follow_up.request_id().clone()), m);
         self.orders.push(follow_up);

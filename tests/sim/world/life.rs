@@ -34,6 +34,7 @@ impl World {
                     Some(class) => {
                         self.tally.hit(class);
                         self.say(&format!("the start fails: {class:?}"));
+                        self.proxy_ends();
                         self.machine.power_cut(&mut self.dice);
                         self.after(seconds(20), Event::Start);
                     }
@@ -49,6 +50,8 @@ impl World {
             sending: BTreeSet::new(),
             lanes: BTreeSet::new(),
         });
+        self.proxy.is_up = true;
+        self.trouble(None);
         self.say(&format!("life {} begins", self.lives));
         let outcome = self.resumed().and_then(|()| {
             let deaf_since = self.deaf_since;

@@ -62,6 +62,7 @@ impl World {
         }
         self.machine.t = self.machine.t.max(until);
         self.process = slept;
+        self.trouble(None);
         let now = self.machine.now();
         let outcome = self.change(|engine, draft, _| engine.deaf(draft, from, now, "the machine slept"));
         self.settle(outcome);
@@ -82,6 +83,7 @@ impl World {
         }
         drop(process);
         self.machine.mend(struck);
+        self.proxy_ends();
         self.turn_away();
         let wait = match self.prng.below(3) {
             0 => self.prng.between(seconds(1), seconds(30)),
@@ -126,6 +128,7 @@ impl World {
                     self.tally.hit(Class::Deaf);
                     self.gateway.delivered(self.machine.t, id, false);
                 }
+                Job::Pass { item, is_late } => self.turn_away_passing(item, is_late),
                 Job::Receive { outgoing: None, .. }
                 | Job::Conflict { .. }
                 | Job::Respond(_)

@@ -1,5 +1,7 @@
 //! What the daemon does with what has come and what is due: keep, thank, judge, look, tell, report.
 
+use reconciled::engine::Seen;
+
 use super::*;
 
 impl World {
@@ -11,6 +13,9 @@ impl World {
         let before = self.commits;
         let keeps = self.jobs.iter().any(|job| matches!(job, Job::Receive { .. }));
         if !self.jobs.is_empty() && !self.commit_jobs() {
+            return;
+        }
+        if !self.pass_on() {
             return;
         }
         if keeps {
@@ -37,6 +42,9 @@ impl World {
             }
             self.settle(outcome);
         }
+        if self.process.is_some() {
+            self.check_operations();
+        }
     }
 
     /// Runs the group as one commit and thanks for it. False: this life is over.
@@ -45,6 +53,11 @@ impl World {
         let outcome = self.change(|engine, draft, now| {
             let run = |job: &Job| -> Result<Ack, Fault> {
                 Ok(match job {
+                    Job::Conflict { submission, is_seen: true, .. } => {
+                        let seen = Seen { submission: (**submission).clone(), sent_to: None };
+                        Ack::Submitted(draft.attempt(|d| engine.submit_seen(d, seen, now))?)
+                    }
+                    Job::Pass { item, .. } => draft.attempt(|d| pass(engine, d, item, now))?,
                     Job::Submit { submission, .. } | Job::Conflict { submission, .. } => {
                         Ack::Submitted(draft.attempt(|d| engine.submit(d, (**submission).clone(), now))?)
                     }
@@ -103,9 +116,15 @@ impl World {
             _ => {}
         }
         match (job, ack) {
+            (Job::Pass { item, is_late }, ack) => self.thank_passing(item, is_late, ack),
             (Job::Submit { order, .. }, Ack::Submitted(outcome)) => match outcome {
                 Submitted::Created { .. } | Submitted::Same { .. } | Submitted::Amended { .. } => {
+                    let fills = matches!(outcome, Submitted::Amended { .. });
+                    if fills && self.orders[order].passing.is_some() {
+                        self.tally.hit(Class::PassedAndTold);
+                    }
                     self.orders[order].is_kept = true;
+                    self.orders[order].is_told = true;
                 }
                 other => self.checker.find(format!("order {order} was submitted, and the answer was {other:?}")),
             },
@@ -202,6 +221,7 @@ impl World {
     pub(super) fn ask(&mut self, look: &Look) -> Vec<Answer> {
         let shop = self.shops.iter().find(|s| s.account.name == look.merchant).expect("looks are of known shops");
         let mut answers = Vec::new();
+        let mut is_troubled = false;
         for query in &look.queries {
             let asked = if self.swarm.strikes(Class::AnswerForeign, 40, &mut self.prng) {
                 ask::another(&self.orders, shop, query, &mut self.prng)
@@ -224,10 +244,15 @@ impl World {
             answers.push(match foreign.filter(is_named) {
                 Some(foreign) => {
                     self.tally.hit(Class::AnswerForeign);
+                    is_troubled = true;
                     foreign
                 }
                 None => ask::ask(&mut self.gateway, shop, query, query, t),
             });
+        }
+        is_troubled |= answers.iter().any(|a| !matches!(a.outcome, Outcome::Found | Outcome::NotFound));
+        if is_troubled {
+            self.trouble(Some(&look.merchant));
         }
         let outcome = |a: &Answer| serde_json::to_string(&a.outcome).unwrap_or_default();
         let outcomes: Vec<String> = answers.iter().map(outcome).collect();
@@ -304,4 +329,18 @@ impl World {
             self.reports.push(slot);
         }
     }
+}
+
+/// The verb for what passes the proxy.
+fn pass(engine: &Engine, draft: &mut Draft, item: &Item, now: Now) -> Result<Ack, Fault> {
+    Ok(match item {
+        Item::Request { seen, .. } => Ack::Submitted(engine.submit_seen(draft, (**seen).clone(), now)?),
+        Item::Operation { operation, .. } => Ack::Passed(engine.passed(draft, operation, now)?),
+        Item::Response { response, .. } => Ack::Responded(engine.respond(draft, response.clone(), now)?),
+        Item::Outcome { operation, of, what, .. } => Ack::Passed(engine.passed_on(draft, operation, *of, what, now)?),
+        Item::Unkept { unkept, .. } => {
+            engine.unkept(draft, unkept, now)?;
+            Ack::Done
+        }
+    })
 }
