@@ -17,6 +17,10 @@ pub struct Owed {
     pub why: String,
     /// The journal record it is owed to; `None`: to several, or to one that is not known.
     pub by: Option<u64>,
+    /// A payer may be at it: a method that minds being asked is left alone within its window. An operation is about what
+    /// was paid before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits_for_window: bool,
 }
 
 impl Owed {
@@ -27,8 +31,23 @@ impl Owed {
                 standing.until = standing.until.max(at);
                 standing.why = why.to_owned();
                 standing.by = None;
+                standing.waits_for_window = false;
             }
-            Some(_) | None => *owed = Some(Owed { at, until: at, why: why.to_owned(), by }),
+            Some(_) | None => *owed = Some(Owed { at, until: at, why: why.to_owned(), by, waits_for_window: false }),
+        }
+    }
+
+    /// Owes a look at `at` to record `by`, which sent the payment itself once more. It is owed alone: what was owed
+    /// before was about an attempt that is over.
+    pub fn owe_attempt(owed: &mut Option<Owed>, at: Timestamp, why: &str, by: u64) {
+        *owed = Some(Owed { at, until: at, why: why.to_owned(), by: Some(by), waits_for_window: true });
+    }
+
+    /// A look had an answer that could not show all that is owed: the next is asked at `at`.
+    pub fn put_off(owed: &mut Option<Owed>, at: Timestamp) {
+        if let Some(standing) = owed {
+            standing.at = standing.at.max(at);
+            standing.until = standing.until.max(at);
         }
     }
 

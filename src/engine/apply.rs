@@ -166,7 +166,7 @@ fn submitted(
         Payment::new(number, submission.merchant.clone(), submission.request_id.clone(), watch, now.wall)
     });
     if adopts {
-        payment.watch = Watch::new(since, now.steady);
+        payment.watch = Watch { owed: payment.watch.owed.take(), ..Watch::new(since, now.steady) };
         settle::clear_orphan(draft, turn, &mut payment)?;
     }
     payment.is_imported = told_by == Teller::Import;

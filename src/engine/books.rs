@@ -19,18 +19,20 @@ pub const ORDER_PAYMENTS_MAX: usize = 200;
 /// Which queue of the due index a payment waits in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lane {
-    /// First looks, and those that a person, a fact or the shop's own operation asked for.
+    /// First looks, and those that a person or a fact asked for.
     First = 0,
     Backlog = 1,
     /// No look: a time that passes.
     Time = 2,
     /// What an import brought in: all of it is due at once, and old.
     Imported = 3,
+    /// Looks owed to what the shop sent: a batch of them at night must not stand before what is sold.
+    Owed = 4,
 }
 
 impl Lane {
     /// The queues of looks, in the order of their rank.
-    pub const LOOKS: [Lane; 3] = [Lane::First, Lane::Backlog, Lane::Imported];
+    pub const LOOKS: [Lane; 4] = [Lane::First, Lane::Owed, Lane::Backlog, Lane::Imported];
 }
 
 /// What the due index says of a payment, so that it need not be loaded to be passed over.
@@ -68,10 +70,11 @@ fn ms(at: Timestamp) -> u64 {
 pub fn due_key(payment: &Payment) -> Option<Vec<u8>> {
     let next = payment.next.as_ref()?;
     let watch = &payment.watch;
-    let is_wanted = watch.owed.is_some() || watch.soon.as_ref().is_some_and(|soon| soon.cause == Cause::Other);
+    let is_wanted = watch.soon.as_ref().is_some_and(|soon| soon.cause == Cause::Other);
     let lane = match next.phase {
         Phase::HandOver | Phase::Tell => Lane::Time,
         _ if is_wanted => Lane::First,
+        _ if watch.owed.is_some() => Lane::Owed,
         // An imported list waits behind what the shop sells now.
         _ if payment.is_imported => Lane::Imported,
         _ if watch.looks == 0 && watch.failures == 0 => Lane::First,

@@ -317,11 +317,11 @@ pub fn text(stories: &[Value]) -> String {
             Value::Null => out.push_str("  next: nothing is scheduled\n"),
             next => {
                 let waits = next["waits"].as_str().map(|waits| format!(" ({waits})")).unwrap_or_default();
-                out.push_str(&format!(
-                    "  next: look at {} because {}{waits}\n",
-                    shown(&next["at"]),
-                    shown(&next["why"])
-                ));
+                let (at, why) = (shown(&next["at"]), shown(&next["why"]));
+                match next["phase"].as_str() {
+                    Some("handover" | "tell") => out.push_str(&format!("  next: no look; at {at}: {why}\n")),
+                    _ => out.push_str(&format!("  next: look at {at} because {why}{waits}\n")),
+                }
             }
         }
         out.push_str(&format!("  ({})\n", shown(&story["rules"])));

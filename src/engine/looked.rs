@@ -14,8 +14,10 @@ use crate::engine::settle::{News, Turn, settle};
 use crate::engine::{ask, books, route, settle, unknown};
 use crate::store::{Draft, Fault, Table};
 use crate::words::id::PaymentNumber;
-use crate::words::time::{SignedDuration, Timestamp};
+use crate::words::time::{SignedDuration, Timestamp, later};
 
+/// Wait before the next look where one found out only now whom else to ask.
+const FURTHER_WAIT: SignedDuration = SignedDuration::from_secs(10);
 /// Least wait after the gateway refused our credentials: it may lock us out.
 const REFUSED_WAIT: SignedDuration = SignedDuration::from_secs(300);
 
@@ -99,8 +101,11 @@ pub(super) fn looked(
     let is_answered = matches!(conclusion, Conclusion::Conclusive);
     asked.watch.spend_soon(now.steady, is_answered);
     // What it found may have named the family only now.
+    let asked_from = asked_at.unwrap_or(now.steady);
     if is_answered && ask::is_whole(account, &asked, answers) {
-        Owed::pay(&mut asked.watch.owed, asked_at.unwrap_or(now.steady));
+        Owed::pay(&mut asked.watch.owed, asked_from);
+    } else if is_answered && asked.watch.owed.as_ref().is_some_and(|owed| owed.at <= asked_from) {
+        Owed::put_off(&mut asked.watch.owed, later(now.steady, FURTHER_WAIT));
     }
     let asked = settle_others(draft, turn, dialect, asked, of_others)?;
     conclude(draft, turn, asked, (conclusion, is_whole), news)

@@ -25,25 +25,26 @@ const OVERTAKEN_WAIT: SignedDuration = SignedDuration::from_secs(5);
 
 /// Whose turn each of eight looks is.
 const SHARES: [Lane; 8] = {
-    use Lane::{Backlog, First, Imported};
-    [First, First, Backlog, First, Imported, First, Backlog, First]
+    use Lane::{Backlog, First, Imported, Owed};
+    [First, Owed, Backlog, First, Imported, First, Backlog, First]
 };
 
 impl Engine {
-    /// The looks that are due, oldest first in each queue; at most `limit`, without those `skip` names (in flight, lane
-    /// busy or stopped). `turn` counts the looks taken so far: every eight of them are shared out by [`SHARES`], however
-    /// few are taken at a time, so that neither new payments nor an imported list can starve the others.
+    /// The looks of one account that are due, oldest first in each queue; at most `limit`, without those `skip` names (in
+    /// flight). `turn` counts the looks taken of it so far: every eight of them are shared out by [`SHARES`], however few
+    /// are taken at a time, so that neither new payments nor an imported list can starve the others.
     pub fn due(
         &self,
         view: &dyn View,
         now: Now,
+        merchant: &MerchantName,
         limit: usize,
         turn: usize,
-        skip: &dyn Fn(PaymentNumber, &MerchantName) -> bool,
+        skip: &dyn Fn(PaymentNumber) -> bool,
     ) -> Result<Vec<Look>, Fault> {
         let mut waiting = Vec::new();
         for lane in Lane::LOOKS {
-            waiting.push((lane, VecDeque::from(self.due_in(view, lane, now, limit, skip)?)));
+            waiting.push((lane, VecDeque::from(due_in(view, lane, merchant, now, limit, skip)?)));
         }
         let mut looks = Vec::new();
         for taken in 0..limit {
@@ -56,37 +57,6 @@ impl Engine {
             looks.extend(self.look(&books::payment_at(view, number)?, now));
         }
         Ok(looks)
-    }
-
-    /// The payments due in one lane, oldest first over all accounts.
-    fn due_in(
-        &self,
-        view: &dyn View,
-        lane: Lane,
-        now: Now,
-        limit: usize,
-        skip: &dyn Fn(PaymentNumber, &MerchantName) -> bool,
-    ) -> Result<Vec<PaymentNumber>, Fault> {
-        let mut due: Vec<(Timestamp, PaymentNumber)> = Vec::new();
-        for merchant in self.policy.accounts.keys() {
-            let (mut from, to) = books::due_range(lane, merchant, now.steady);
-            let (mut scanned, mut taken) = (0, 0);
-            while taken < limit && scanned < DUE_SCAN_MAX_ROWS {
-                let rows = view.range(Table::Due, &from, &to, DUE_PAGE_ROWS)?;
-                let Some((last, _)) = rows.last() else { break };
-                from = [last.as_slice(), &[0]].concat();
-                scanned += rows.len();
-                for (key, _) in &rows {
-                    let (at, number) = books::due_parts(key)?;
-                    if taken < limit && !skip(number, merchant) {
-                        due.push((at, number));
-                        taken += 1;
-                    }
-                }
-            }
-        }
-        due.sort_unstable();
-        Ok(due.into_iter().take(limit).map(|(_, number)| number).collect())
     }
 
     /// Merchant accounts that have payments in the store and no table in the configuration. A start
@@ -216,4 +186,31 @@ impl Engine {
         found.dedup();
         Ok(found)
     }
+}
+
+/// The payments due in one queue of one account, oldest first.
+fn due_in(
+    view: &dyn View,
+    lane: Lane,
+    merchant: &MerchantName,
+    now: Now,
+    limit: usize,
+    skip: &dyn Fn(PaymentNumber) -> bool,
+) -> Result<Vec<PaymentNumber>, Fault> {
+    let mut due = Vec::new();
+    let (mut from, to) = books::due_range(lane, merchant, now.steady);
+    let mut scanned = 0;
+    while due.len() < limit && scanned < DUE_SCAN_MAX_ROWS {
+        let rows = view.range(Table::Due, &from, &to, DUE_PAGE_ROWS)?;
+        let Some((last, _)) = rows.last() else { break };
+        from = [last.as_slice(), &[0]].concat();
+        scanned += rows.len();
+        for (key, _) in &rows {
+            let (_, number) = books::due_parts(key)?;
+            if due.len() < limit && !skip(number) {
+                due.push(number);
+            }
+        }
+    }
+    Ok(due)
 }

@@ -1,6 +1,7 @@
 //! What the recording proxy passes besides submissions, and what a refused repeat of one means.
 
 use crate::core::alert::{Alert, Tally, Topic};
+use crate::core::lifecycle::State;
 use crate::core::message::Transaction;
 use crate::core::owed::Owed;
 use crate::core::payment::Payment;
@@ -119,9 +120,9 @@ pub(super) fn operated(
 /// The request of a payment that had been given up is on its way once more: it is watched like a new one.
 pub(super) fn again(payment: &mut Payment, sequence: u64, now: Now) {
     payment.not_sent = false;
-    payment.watch.begin_anew(now.steady);
+    payment.watch.begin_anew(now.steady, payment.state == State::Open);
     let why = "the shop sent the same request again: what came of it?";
-    Owed::owe(&mut payment.watch.owed, later(now.steady, OPERATED_AFTER), why, Some(sequence));
+    Owed::owe_attempt(&mut payment.watch.owed, later(now.steady, OPERATED_AFTER), why, sequence);
 }
 
 /// One alert for all that passed since it fired: a person compares the whole time with the shop's orders.
@@ -135,10 +136,13 @@ pub(super) fn unkept(draft: &mut Draft, turn: Turn, unkept: &Unkept) -> Result<(
     let fate = format!("kept late and watched: {kept_late}; not watched: {lost}{advice}");
     let summary = format!("requests of {merchant} passed unrecorded from {from} to {to} ({why}): {fate}");
     alerts::news(draft, turn.policy, Topic::Unkept, Some(merchant), summary, turn.now)?;
-    match books::firing(draft, &key)? {
-        Some(alert) => books::put_alert(draft, &Alert { tally: Some(tally), ..alert }),
-        None => Ok(()),
-    }
+    let Some(alert) = books::firing(draft, &key)? else { return Ok(()) };
+    let told = alert.tally.map_or(tally.lost, |before| before.lost);
+    let alert = Alert { tally: Some(tally), ..alert };
+    books::put_alert(draft, &alert)?;
+    // Of late ones a person need not hear again, of lost ones he must: at once, and whenever they are twice as many.
+    let is_news = tally.lost > told && (told == 0 || tally.lost.ilog2() > told.ilog2());
+    if is_news { alerts::tell(draft, turn.policy, &alert, turn.now) } else { Ok(()) }
 }
 
 /// Where the gateway refuses a request-id as used before (400.1018), an earlier submit of it arrived: it is asked

@@ -441,7 +441,7 @@ fn plan(turn: Turn, account: &Account, payment: &mut Payment) {
             phase: if can_ask { Phase::Soon } else { Phase::HandOver },
             why: soon.why.clone(),
         });
-        let owed = schedule::owed(&payment.watch).filter(|_| can_ask);
+        let owed = schedule::owed(&payment.watch, method).filter(|_| can_ask);
         let next = soon.into_iter().chain(owed).min_by_key(|next| next.at);
         next.map(|next| Next { at: payment.watch.retry_at.map_or(next.at, |retry| retry.max(next.at)), ..next })
     } else {

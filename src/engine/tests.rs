@@ -124,7 +124,8 @@ impl World {
     }
 
     fn due(&self) -> Vec<Look> {
-        self.engine.due(&self.store, self.now, 100, 0, &|_, _| false).expect("no fault")
+        let of = |merchant| self.engine.due(&self.store, self.now, merchant, 100, 0, &|_| false).expect("no fault");
+        self.engine.policy.accounts.keys().flat_map(of).collect()
     }
 
     /// Lets time pass until the next look is due, and returns it.

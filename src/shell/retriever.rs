@@ -54,8 +54,8 @@ pub struct Retriever {
     /// Gateway order numbers that shops want.
     wishes: mpsc::Receiver<Wish>,
     wanted: VecDeque<Wish>,
-    /// Looks taken so far: whose turn it is.
-    turn: usize,
+    /// Looks taken of each account so far: which of its queues has its turn.
+    turns: BTreeMap<MerchantName, usize>,
 }
 
 impl Retriever {
@@ -87,7 +87,7 @@ impl Retriever {
             tasks: TaskTracker::new(),
             wishes,
             wanted: VecDeque::new(),
-            turn: 0,
+            turns: BTreeMap::new(),
         }
     }
 
@@ -151,13 +151,21 @@ impl Retriever {
 
     /// Reads looks for accounts that want some. Returns whether there may be more.
     async fn take_what_is_due(&mut self) -> bool {
-        let wanted = self.appetites();
-        let limit = wanted.values().sum::<usize>().min(READING_MAX_LOOKS);
-        let (taken, wanting, turn) = (self.taken.clone(), wanted.clone(), self.turn);
-        let reading = self.writer.read(move |engine, view, now| {
-            engine.due(view, now, limit, turn, &|number, merchant| {
-                taken.contains(&number) || !wanting.contains_key(merchant)
+        let wanted: BTreeMap<MerchantName, (usize, usize)> = self
+            .appetites()
+            .into_iter()
+            .map(|(name, appetite)| {
+                let turn = self.turns.get(&name).copied().unwrap_or(0);
+                (name, (appetite.min(READING_MAX_LOOKS), turn))
             })
+            .collect();
+        let (taken, wanting) = (self.taken.clone(), wanted.clone());
+        let reading = self.writer.read(move |engine, view, now| {
+            let mut looks = Vec::new();
+            for (merchant, (appetite, turn)) in &wanting {
+                looks.push(engine.due(view, now, merchant, *appetite, *turn, &|number| taken.contains(&number))?);
+            }
+            Ok(looks)
         });
         let looks = match reading.await {
             Ok(Ok(looks)) => looks,
@@ -167,13 +175,13 @@ impl Retriever {
             }
             Err(_) => return false,
         };
-        let may_be_more = looks.len() >= limit;
-        for look in looks {
-            let ready = self.ready.entry(look.merchant.clone()).or_default();
-            if ready.len() < wanted.get(&look.merchant).copied().unwrap_or(0) && self.taken.insert(look.number) {
-                ready.push_back(look);
-                self.turn = self.turn.wrapping_add(1);
-            }
+        let mut may_be_more = false;
+        for ((merchant, (appetite, _)), looks) in wanted.into_iter().zip(looks) {
+            may_be_more |= looks.len() >= appetite;
+            let turn = self.turns.entry(merchant.clone()).or_default();
+            *turn = turn.wrapping_add(looks.len());
+            self.taken.extend(looks.iter().map(|look| look.number));
+            self.ready.entry(merchant).or_default().extend(looks);
         }
         may_be_more
     }

@@ -271,8 +271,9 @@ fn is_over(follow_up: &Payment) -> bool {
     let is_over = |o: &Operation| {
         matches!(o.outcome, Outcome::NotSent { .. } | Outcome::Refused { .. } | Outcome::NotSeen { .. })
     };
-    follow_up.operations.iter().any(is_over)
-        || matches!(follow_up.state, State::Failed | State::Cancelled | State::Unfinished)
+    let has_ended = matches!(follow_up.state, State::Failed | State::Cancelled | State::Unfinished);
+    // It may be on its way once more.
+    follow_up.operations.iter().any(is_over) || (has_ended && follow_up.watch.owed.is_none())
 }
 
 /// A void that may have taken effect gave the money back like a refund.

@@ -102,7 +102,7 @@ pub fn plan(state: State, watch: &Watch, method: &Method, can_ask: bool, number:
         let at = opens.map_or(soon.at, |window| soon.at.max(later(watch.since, window)));
         Next { at, phase: Phase::Soon, why: soon.why.clone() }
     });
-    let soon = soon.into_iter().chain(owed(watch)).min_by_key(|next| next.at);
+    let soon = soon.into_iter().chain(owed(watch, method)).min_by_key(|next| next.at);
     let next = match (scheduled, soon) {
         (Some(scheduled), Some(soon)) if soon.at < scheduled.at => Some(soon),
         (None, soon) => soon,
@@ -111,10 +111,13 @@ pub fn plan(state: State, watch: &Watch, method: &Method, can_ask: bool, number:
     Some(Next { at: watch.retry_at.map_or(next.at, |retry| retry.max(next.at)), ..next })
 }
 
-/// The look that is owed to what the shop sent. Not even a method that minds being asked keeps it back: it acts on
-/// what became of the payment before.
-pub fn owed(watch: &Watch) -> Option<Next> {
-    watch.owed.as_ref().map(|owed| Next { at: owed.at, phase: Phase::Soon, why: owed.why.clone() })
+/// The look that is owed to what the shop sent. To an operation not even a method that minds being asked keeps it back:
+/// it acts on what became of the payment before.
+pub fn owed(watch: &Watch, method: &Method) -> Option<Next> {
+    let owed = watch.owed.as_ref()?;
+    let opens = method.window.filter(|_| method.retrieve_has_effects && owed.waits_for_window);
+    let at = opens.map_or(owed.at, |window| owed.at.max(later(watch.since, window)));
+    Some(Next { at, phase: Phase::Soon, why: owed.why.clone() })
 }
 
 fn scheduled(state: State, watch: &Watch, method: &Method, number: PaymentNumber) -> Option<Next> {

@@ -22,6 +22,9 @@ pub const RETRY_MAX: SignedDuration = hours(1);
 pub struct Watch {
     /// Ages count from here.
     pub since: Timestamp,
+    /// When the first of the attempts was made that this payment is open for; `None`: there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempted_since: Option<Timestamp>,
     /// When the payment came into its state.
     pub state_since: Timestamp,
     /// Conclusive looks so far.
@@ -82,6 +85,7 @@ impl Watch {
     pub fn new(since: Timestamp, now: Timestamp) -> Watch {
         Watch {
             since,
+            attempted_since: None,
             state_since: now,
             looks: 0,
             looked_at: None,
@@ -96,7 +100,10 @@ impl Watch {
 
     /// The request is sent again: ages count from now, and what earlier looks agreed on holds no more. What the gateway
     /// asked us to wait stays.
-    pub fn begin_anew(&mut self, now: Timestamp) {
+    ///
+    /// `is_open`: it is another attempt at what is open, and not at what was given up.
+    pub fn begin_anew(&mut self, now: Timestamp, is_open: bool) {
+        self.attempted_since = is_open.then(|| self.attempted_since.unwrap_or(self.since));
         self.since = now;
         self.looks = 0;
         self.looked_at = None;

@@ -58,7 +58,7 @@ fn due(place: &Place, extent: &Extent) -> anyhow::Result<Figure> {
         for _ in 0..extent.rounds.max(2) * 5 {
             let view = store.snapshot()?;
             let since = Instant::now();
-            let looks = engine.due(&view, Now::both(at), LOOKS, 0, &|_: PaymentNumber, _| false)?;
+            let looks = engine.due(&view, Now::both(at), merchant, LOOKS, 0, &|_: PaymentNumber| false)?;
             let ours = since.elapsed();
             anyhow::ensure!(looks.len() == LOOKS, "{} looks are due, not {LOOKS}", looks.len());
             let view = store.snapshot()?;

@@ -179,8 +179,11 @@ impl World {
         let now = self.machine.now();
         let process = self.process.as_ref().expect("callers ask first");
         let read = process.store.snapshot().and_then(|view| {
-            let skip = |number: PaymentNumber, _: &MerchantName| process.in_flight.contains(&number);
-            let looks = self.engine.due(&view, now, LOOKS_MAX, 0, &skip)?;
+            let skip = |number: PaymentNumber| process.in_flight.contains(&number);
+            let mut looks = Vec::new();
+            for merchant in self.engine.policy.accounts.keys() {
+                looks.extend(self.engine.due(&view, now, merchant, LOOKS_MAX, 0, &skip)?);
+            }
             Ok((looks, self.engine.next_due(&view)?))
         });
         let Some((looks, next)) = self.settle(read) else { return };

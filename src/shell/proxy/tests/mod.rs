@@ -472,7 +472,8 @@ async fn a_refused_repeat_is_looked_up_at_once_and_fails_nothing() {
         told.contains("what became of the earlier submit?").then_some(payment)
     });
     assert_eq!(payment.await["state"], "open");
-    let due = desk.writer.read(|engine, view, now| engine.due(view, now, 10, 0, &|_, _| false)).await;
+    let merchant = desk.writer.engine.policy.accounts.keys().next().expect("an account").clone();
+    let due = desk.writer.read(move |engine, view, now| engine.due(view, now, &merchant, 10, 0, &|_| false)).await;
     assert_eq!(due.expect("open").expect("read").len(), 1, "the look is due now");
     desk.end().await;
 }
