@@ -13,7 +13,9 @@ use crate::core::payment::Payment;
 use crate::core::record::Event;
 use crate::core::submission::Submission;
 use crate::engine::intake::{TRANSACTIONS_MAX, allow_listed};
-use crate::engine::{Engine, Refusal, Responded, ResponseSeen, ResponseWhat, Submitted, books, intake, repeats};
+use crate::engine::{
+    Engine, Refusal, Responded, ResponseSeen, ResponseWhat, Submitted, books, intake, repeats, stated,
+};
 use crate::store::{Draft, Fault, View, journal_len};
 use crate::wire;
 use crate::words::id::{GatewayOrderNumber, MerchantName, RequestId, TransactionId};
@@ -73,7 +75,7 @@ pub enum Concluded {
         outcome: Outcome,
     },
     UnknownOperation,
-    /// The gateway's own books say otherwise; nothing was kept.
+    /// The gateway's own answer or books say otherwise; nothing was kept.
     Refused(Refusal),
 }
 
@@ -250,6 +252,11 @@ impl Engine {
         let Some(account) = self.policy.accounts.get(&payment.merchant) else {
             return Ok(Concluded::UnknownOperation);
         };
+        if let Told::Stated { executed, .. } = &told
+            && let Some(refusal) = stated::contradicted(draft, &payment, (operation, &intent), *executed)?
+        {
+            return Ok(Concluded::Refused(refusal));
+        }
         let shortened = |why: String| why.chars().take(300).collect::<String>();
         let (outcome, made, http_status, body, by) = match told {
             Told::Answered { http_status, body } => {
