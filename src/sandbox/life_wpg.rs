@@ -282,7 +282,8 @@ pub fn is_played(money_type: &str) -> bool {
 }
 
 /// Which way money moves with a success of a type the sandbox plays. Stated here on its own, not
-/// taken from the rules it is used to check.
+/// taken from the rules it is used to check. The credit of an invoice keeps the sign it was sent with: what the sign does
+/// is open (fact sheet wpg d.1).
 pub fn direction(money_type: &str) -> Option<MoveKind> {
     match money_type {
         "authorization"
@@ -304,8 +305,17 @@ pub fn direction(money_type: &str) -> Option<MoveKind> {
         | "void-refund-purchase"
         | "void-credit"
         | "void-original-credit" => Some(MoveKind::In),
-        "debit-return" | "refund-debit" | "refund-purchase" | "refund-capture" | "void-purchase" | "void-capture"
-        | "void-debit" | "credit" | "original-credit" => Some(MoveKind::Out),
+        "debit-return"
+        | "refund-debit"
+        | "refund-purchase"
+        | "refund-capture"
+        | "void-purchase"
+        | "void-capture"
+        | "void-capture-preauthorization"
+        | "void-capture-final-auth"
+        | "void-debit"
+        | "credit"
+        | "original-credit" => Some(MoveKind::Out),
         _ => None,
     }
 }
