@@ -32,7 +32,7 @@ pub enum Kind {
     Void,
     /// Pays back what was taken.
     Refund,
-    /// Pays without goods coming back: a discount on an invoice, a payout to a card.
+    /// Changes what is owed without goods coming back: a reduction or charge on an invoice, a payout to a card.
     Credit,
     /// `checkout`: takes held money.
     Deposit,
@@ -227,6 +227,9 @@ pub struct Plan {
     pub before: Vec<Seen>,
     /// The rules that were checked and hold, in words.
     pub checked: Vec<String>,
+    /// What the amount means by the source, in words, where its sign decides that. Shown before anybody is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub means: Option<String>,
 }
 
 /// Who wished it.

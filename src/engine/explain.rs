@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::core::look::{Answer, Outcome, Query};
 use crate::core::message::{Format, Transaction};
+use crate::core::operation;
 use crate::core::payment::Payment;
 use crate::core::record::{Event, Notified, PassedOutcome, Record, ResponseOutcome, Weight};
 use crate::core::relay::Attempt;
@@ -136,11 +137,11 @@ fn sentence(record: &Record) -> (String, &'static str) {
                 "journaled before it is sent, and never sent twice: its outcome is unknown until somebody tells",
             )
         }
-        Event::Concluded { operation, outcome, by, .. } => {
+        Event::Concluded { operation, outcome, by, transactions, .. } => {
             let who = by.as_ref().map_or_else(|| "its sender".to_owned(), |by| format!("user {}", by.uid));
             (
                 format!("{who} tells of operation {operation}: {}: {}", outcome.name(), outcome.text()),
-                "what an answer leaves open is looked up, never repeated",
+                rule_of_outcome(outcome, by.is_some(), !transactions.is_empty()),
             )
         }
         Event::Notified(notified) => (notification(notified), rule_of(notified.weight)),
@@ -180,6 +181,23 @@ fn sentence(record: &Record) -> (String, &'static str) {
         | Event::Imported { .. }
         | Event::RelayedOthers { .. }
         | Event::Relay { .. } => ("something about the daemon itself".into(), ""),
+    }
+}
+
+/// Why what was told of an operation counts as it does.
+fn rule_of_outcome(outcome: &operation::Outcome, is_by_person: bool, is_booked: bool) -> &'static str {
+    match outcome {
+        _ if is_by_person => "a person's word counts where the gateway's own answer and books leave it open",
+        operation::Outcome::Unknown { .. } => "what an answer leaves open is looked up, never repeated",
+        operation::Outcome::Executed { .. } if is_booked => "no answer lists a payout: it is booked from its reply",
+        operation::Outcome::Executed { .. } => {
+            "executed by the gateway's word; the books follow what its own books list"
+        }
+        operation::Outcome::Refused { .. } => "refused by the gateway's word: nothing moved, and another may be sent",
+        operation::Outcome::NotSent { .. } => "what never left moved nothing, and another may be sent",
+        operation::Outcome::NotSeen { .. } => {
+            "two looks half an hour apart that find no trace say that nothing happened"
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What comes in from the shop: submissions and the gateway's responses to them.
 
 use crate::core::account::Contract;
+use crate::core::follow_up;
 use crate::core::message::{Dialect, Transaction};
 use crate::core::payment::Payment;
 use crate::core::private;
@@ -13,8 +14,6 @@ use crate::wire;
 use crate::words::id::PaymentNumber;
 use crate::words::time::Now;
 
-/// Methods whose `credit` may be negative: a discount on an invoice (fact sheet wpg d.1).
-const INVOICE_METHODS: [&str; 4] = ["ratepay-invoice", "payolution-inv", "payolution-b2b", "wd-payment-invoice"];
 /// Transactions of one message or answer that are journaled; no genuine one comes near.
 pub const TRANSACTIONS_MAX: usize = 200;
 
@@ -216,7 +215,7 @@ impl Engine {
             }
         }
         if submission.amount.is_negative() {
-            let invoice = submission.payment_method.as_deref().is_some_and(|m| INVOICE_METHODS.contains(&m));
+            let invoice = submission.payment_method.as_deref().is_some_and(follow_up::is_invoice);
             if !(kind == Some("credit") && invoice) {
                 let hint = "only the `credit` of an invoice method may be negative";
                 return Err(Refusal::new("amount", "is negative", hint));

@@ -7,6 +7,7 @@ mod ask;
 mod digest;
 mod alerts;
 mod unknown;
+mod stated;
 mod settle;
 mod facts;
 mod order_numbers;

@@ -13,7 +13,9 @@ use crate::core::payment::Payment;
 use crate::core::record::Event;
 use crate::core::submission::Submission;
 use crate::engine::intake::{TRANSACTIONS_MAX, allow_listed};
-use crate::engine::{Engine, Refusal, Responded, ResponseSeen, ResponseWhat, Submitted, books, intake, repeats};
+use crate::engine::{
+    Engine, Refusal, Responded, ResponseSeen, ResponseWhat, Submitted, books, intake, repeats, stated,
+};
 use crate::store::{Draft, Fault, View, journal_len};
 use crate::wire;
 use crate::words::id::{GatewayOrderNumber, MerchantName, RequestId, TransactionId};
@@ -73,7 +75,7 @@ pub enum Concluded {
         outcome: Outcome,
     },
     UnknownOperation,
-    /// The gateway's own books say otherwise; nothing was kept.
+    /// The gateway's own answer or books say otherwise; nothing was kept.
     Refused(Refusal),
 }
 
@@ -92,7 +94,7 @@ impl Engine {
     ) -> Result<Result<Plan, Refusal>, Fault> {
         let is_payout = wish.kind == Kind::Transfer && wish.fund != Some(Fund::ExistingOrder);
         if is_payout {
-            let plan = self.plan_payout(wish);
+            let plan = self.plan_payout(view, wish)?;
             return not_repeated(view, wish, plan);
         }
         let root = match self.root_of(view, wish)? {
@@ -128,18 +130,39 @@ impl Engine {
         not_repeated(view, &wish, plan)
     }
 
-    fn plan_payout(&self, wish: &Wish) -> Result<Plan, Refusal> {
-        let checkout: Vec<&Account> =
-            self.policy.accounts.values().filter(|account| account.dialect() == Dialect::Checkout).collect();
-        let account = match &wish.merchant {
-            Some(name) => checkout.iter().find(|account| account.name == *name).copied(),
-            None if checkout.len() == 1 => Some(checkout[0]),
-            None => None,
+    /// A payout follows nothing; a payment that is named only says which account pays.
+    fn plan_payout(&self, view: &dyn View, wish: &Wish) -> Result<Result<Plan, Refusal>, Fault> {
+        let payers: Vec<&MerchantName> = {
+            let of_checkout = |account: &&Account| account.dialect() == Dialect::Checkout;
+            self.policy.accounts.values().filter(of_checkout).map(|account| &account.name).collect()
         };
-        let Some(account) = account else {
-            return Err(refuse("a payout needs the checkout account that pays it: name it", Some("merchant")));
+        let mut meant: Vec<MerchantName> = Vec::new();
+        match (&wish.merchant, wish.id.as_deref()) {
+            (Some(name), _) => meant.push(name.clone()),
+            (None, Some(id)) => {
+                for number in self.find(view, id)? {
+                    meant.push(books::payment_at(view, number)?.merchant);
+                }
+                if meant.is_empty() {
+                    return Ok(Err(refuse(format!("nothing is known under `{id}`"), Some("id"))));
+                }
+                meant.sort();
+                meant.dedup();
+            }
+            (None, None) => meant.extend(payers.iter().map(|name| (*name).clone())),
+        }
+        let account = match meant.as_slice() {
+            [one] if payers.contains(&one) => one,
+            _ => {
+                let payers: Vec<&str> = payers.iter().map(|name| name.as_str()).collect();
+                let error = match payers.as_slice() {
+                    [] => "can't be any: only a checkout account pays out, and none is configured".to_owned(),
+                    payers => format!("must be the one checkout account that pays it out: {}", payers.join(", ")),
+                };
+                return Ok(Err(refuse(error, Some("merchant"))));
+            }
         };
-        payout(&account.name, wish).map_err(|refused| refuse(refused.to_string(), None))
+        Ok(payout(account, wish).map_err(|refused| refuse(refused.to_string(), None)))
     }
 
     /// The payment whose chain an id names.
@@ -250,6 +273,11 @@ impl Engine {
         let Some(account) = self.policy.accounts.get(&payment.merchant) else {
             return Ok(Concluded::UnknownOperation);
         };
+        if let Told::Stated { executed, .. } = &told
+            && let Some(refusal) = stated::contradicted(draft, &payment, (operation, &intent), *executed)?
+        {
+            return Ok(Concluded::Refused(refusal));
+        }
         let shortened = |why: String| why.chars().take(300).collect::<String>();
         let (outcome, made, http_status, body, by) = match told {
             Told::Answered { http_status, body } => {

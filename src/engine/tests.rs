@@ -28,6 +28,8 @@ mod relays;
 mod relay_bodies;
 mod passed;
 mod operations;
+mod stated;
+mod payouts;
 
 const MAID: &str = "11111111-2222-3333-4444-555555555555";
 const SECRET: &str = "a secret of the tests, and of nothing else";

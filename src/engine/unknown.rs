@@ -20,7 +20,7 @@ pub fn key(payment: &Payment, operation: &Operation) -> String {
 }
 
 /// The order a `checkout` operation acts on; `None`: it made a payment of its own, which tells what became of it.
-fn order_of<'p>(payment: &'p Payment, operation: &Operation) -> Option<&'p GatewayOrderNumber> {
+pub(super) fn order_of<'p>(payment: &'p Payment, operation: &Operation) -> Option<&'p GatewayOrderNumber> {
     let acts_on_order = ["order:", "payment:", "credit:"].iter().any(|kind| operation.intent.target.starts_with(kind));
     payment.gateway_order_number.as_ref().filter(|_| acts_on_order)
 }

@@ -6,9 +6,11 @@ use secrecy::ExposeSecret;
 
 use super::answer::{Answer, Reply, Request, form};
 use super::gateway::{Gateway, Payment};
-use super::life::{CreditView, OrderView, PaymentView};
+use super::life::{CreditView, OrderLife, OrderView, PaymentView};
 use super::message::payment_type;
+use super::methods_checkout;
 use super::shop::Shop;
+use super::standing_checkout::{Refused, refused};
 use crate::core::account::{Checkout, Product};
 use crate::wire;
 use crate::wire::checkout::backend::Credentials;
@@ -37,8 +39,33 @@ impl Sent<'_> {
         field(self.fields, name)
     }
 
-    /// Whether the back-end password and the fingerprint of an operation are this account's own.
-    pub fn is_right(&self) -> bool {
+    /// What is wrong with the back-end password and the fingerprint of an operation, as the gateway tells it: everything
+    /// that is missing, or the first that is not this account's own (fact sheet checkout b.1, g).
+    pub fn refused(&self) -> Option<Refused> {
+        let (name, no_password, bad_password) = match self.contract.product {
+            Product::Page => {
+                ("toolkitPassword", ("11003", "TOOLKITPASSWORD is missing."), ("18003", "TOOLKITPASSWORD is invalid."))
+            }
+            Product::Seamless => ("password", ("11123", "PASSWORD is missing."), ("18123", "PASSWORD is invalid.")),
+        };
+        let needed = [
+            ("language", ("11009", "Language is missing.")),
+            (name, no_password),
+            ("requestFingerprint", ("11506", "REQUESTFINGERPRINT is missing.")),
+        ];
+        let is_missing = |name: &str| self.field(name).is_none_or(str::is_empty);
+        let errors: Vec<_> = needed.into_iter().filter(|(name, _)| is_missing(name)).map(|(_, error)| error).collect();
+        if !errors.is_empty() {
+            return Some(Refused { status: 1, errors });
+        }
+        let own = self.shop.key.password.as_ref().map(|password| password.expose_secret());
+        if own != self.field(name) {
+            return Some(refused(bad_password));
+        }
+        (!self.is_signed()).then(|| Refused::of("18506", "REQUESTFINGERPRINT is invalid."))
+    }
+
+    fn is_signed(&self) -> bool {
         let Some(password) = &self.shop.key.password else { return false };
         let credentials = Credentials {
             product: self.contract.product,
@@ -66,7 +93,13 @@ impl Gateway {
         let fields = form(request.body);
         let asker = self.checkout_asker(&fields).cloned();
         let Some((shop, contract)) = asker.as_ref().and_then(|shop| Some((shop, shop.checkout()?))) else {
-            let genuine = told(encode::error_reply(Product::Seamless, 1, "10500", "CUSTOMERID is unknown."));
+            let (code, text) = match field(&fields, "customerId") {
+                None | Some("") => ("11500", "CUSTOMERID is missing."),
+                Some(_) => ("10500", "CUSTOMERID is unknown."),
+            };
+            let is_page = request.path().ends_with("/toolkit.php");
+            let product = if is_page { Product::Page } else { Product::Seamless };
+            let genuine = told(encode::error_reply(product, 1, code, text));
             return self.in_manner(now, None, genuine);
         };
         if request.method != "POST" {
@@ -106,8 +139,8 @@ impl Gateway {
 
     fn answer_question(&mut self, now: Timestamp, sent: &Sent<'_>, operation: Option<Operation>) -> String {
         let product = sent.contract.product;
-        if !sent.is_right() {
-            return encode::error_reply(product, 1, "18506", "REQUESTFINGERPRINT is invalid.");
+        if let Some(refused) = sent.refused() {
+            return encode::errors_reply(product, Some(refused.status), &refused.errors);
         }
         match operation {
             Some(Operation::GenerateOrderNumber) => encode::order_number_reply(self.generate_order_number().as_str()),
@@ -144,12 +177,13 @@ impl Gateway {
         let name = self.by_number.get(number).filter(|name| name.0 == *merchant);
         let Some(payment) = name.map(|name| &self.payments[name]) else { return encode::no_order_reply() };
         let order = payment.life.orders.iter().find(|order| order.number == *number);
-        match order.map_or(&OrderView::Unknown, |order| order.view(now)) {
+        let Some(order) = order else { return encode::no_order_reply() };
+        match order.view(now) {
             OrderView::Unknown => encode::no_order_reply(),
             OrderView::Undecided { code } => encode::error_reply(product, 3, code, UNDECIDED),
             OrderView::Rejected => encode::error_reply(product, 2, "20003", DECLINED),
             OrderView::Exists { state, payments, credits } => {
-                encode::order_details_reply(&described(payment, number, state, payments, credits))
+                encode::order_details_reply(&described(now, payment, order, (state, payments, credits)))
             }
         }
     }
@@ -160,49 +194,56 @@ fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
 }
 
 fn described(
+    now: Timestamp,
     payment: &Payment,
-    number: &GatewayOrderNumber,
-    state: &str,
-    paid: &[PaymentView],
-    credited: &[CreditView],
+    order: &OrderLife,
+    (state, paid, credited): (&str, &[PaymentView], &[CreditView]),
 ) -> OrderDetails {
-    let (created_at, modified_at) = (payment.started, payment.started);
-    let payments = paid.iter().map(|paid| PaymentDetails {
-        payment_number: paid.number.clone(),
-        state: paid.state.to_owned(),
-        approve_amount: paid.approved,
-        deposit_amount: paid.deposited,
-        operations_allowed: payment_operations(paid.state).to_owned(),
-        security_criteria: (payment_type(&payment.request) == "SOFORTUEBERWEISUNG").then_some(true),
-        created_at,
-        modified_at,
+    let payment_type = payment_type(&payment.request);
+    // What is in the view that holds now is in a view: nothing else is ever described.
+    let or_start = |times: Option<(Timestamp, Timestamp)>| times.unwrap_or((payment.started, payment.started));
+    let payments = paid.iter().map(|paid| {
+        let (created_at, modified_at) = or_start(order.times(now, |view| match view {
+            OrderView::Exists { payments, .. } => payments.iter().find(|p| p.number == paid.number).cloned(),
+            OrderView::Unknown | OrderView::Undecided { .. } | OrderView::Rejected => None,
+        }));
+        PaymentDetails {
+            payment_number: paid.number.clone(),
+            state: paid.state.to_owned(),
+            approve_amount: paid.approved,
+            deposit_amount: paid.deposited,
+            operations_allowed: methods_checkout::offered_for_payment(payment_type, paid.state),
+            security_criteria: (payment_type == "SOFORTUEBERWEISUNG").then_some(true),
+            created_at,
+            modified_at,
+        }
     });
-    let credits = credited.iter().map(|credit| CreditDetails {
-        credit_number: credit.number.clone(),
-        state: credit.state.to_owned(),
-        amount: credit.amount,
-        created_at,
-        modified_at,
+    let credits = credited.iter().map(|credit| {
+        let (created_at, modified_at) = or_start(order.times(now, |view| match view {
+            OrderView::Exists { credits, .. } => credits.iter().find(|c| c.number == credit.number).cloned(),
+            OrderView::Unknown | OrderView::Undecided { .. } | OrderView::Rejected => None,
+        }));
+        CreditDetails {
+            credit_number: credit.number.clone(),
+            state: credit.state.to_owned(),
+            amount: credit.amount,
+            created_at,
+            modified_at,
+        }
     });
+    let (created_at, modified_at) =
+        or_start(order.times(now, |view| matches!(view, OrderView::Exists { .. }).then(|| view.clone())));
     OrderDetails {
-        order_number: number.to_string(),
+        order_number: order.number.to_string(),
         state: state.to_owned(),
         payment_type: engine_payment_type(payment).to_owned(),
-        brand: payment_type(&payment.request).to_owned(),
+        brand: payment_type.to_owned(),
         amount: payment.amount,
-        operations_allowed: if state == "REFUNDABLE" { "REFUND" } else { "" }.to_owned(),
+        operations_allowed: methods_checkout::offered_for_order(payment_type, state).to_owned(),
         created_at,
         modified_at,
         payments: payments.collect(),
         credits: credits.collect(),
-    }
-}
-
-fn payment_operations(state: &str) -> &'static str {
-    match state {
-        "payment_approved" => "DEPOSIT,APPROVEREVERSAL",
-        "payment_deposited" => "DEPOSITREVERSAL",
-        _ => "",
     }
 }
 

@@ -42,6 +42,26 @@ impl OrderLife {
     }
 }
 
+impl OrderLife {
+    /// When a part of the order came to be, and when it last changed, as far as that has happened by now. `part` finds it
+    /// in a view.
+    pub fn times<P: PartialEq>(
+        &self,
+        now: Timestamp,
+        part: impl Fn(&OrderView) -> Option<P>,
+    ) -> Option<(Timestamp, Timestamp)> {
+        let (mut before, mut times) = (None, None);
+        for (from, view) in self.views.iter().filter(|(from, _)| *from <= now) {
+            let this = part(view);
+            if this.is_some() && this != before {
+                times = Some((times.map_or(*from, |(created, _)| created), *from));
+            }
+            before = this;
+        }
+        times
+    }
+}
+
 /// One answer of getOrderDetails (fact sheet checkout c.2).
 #[derive(Clone, PartialEq, Debug)]
 pub enum OrderView {

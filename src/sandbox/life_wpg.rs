@@ -128,6 +128,11 @@ impl Stage<'_> {
         self.method() == "sepadirectdebit"
     }
 
+    /// The payer pays by a wallet, and the wallet by a card.
+    fn is_wallet(&self) -> bool {
+        matches!(self.method(), "masterpass" | "paylib" | "visa-checkout") && self.parent.is_none()
+    }
+
     /// The payer wires the money to an account of the gateway's, in one transfer or several.
     fn is_wire(&self) -> bool {
         self.method() == "wiretransfer" && self.parent.is_none()
@@ -156,13 +161,14 @@ impl Stage<'_> {
         if self.parent.is_some() || self.is_card() {
             return;
         }
-        let step = match (self.is_sepa(), self.is_wire()) {
-            (true, _) => "pending-debit",
-            (_, true) => "authorization",
-            (false, false) => "get-url",
+        let step = match (self.is_sepa(), self.is_wire(), self.is_wallet()) {
+            (true, ..) => "pending-debit",
+            (_, true, _) => "authorization",
+            (.., true) => "request-checkout",
+            (false, false, false) => "get-url",
         };
         let request_id = format!("{}-{step}", self.request.request_id);
-        let redirect_only = step == "get-url";
+        let redirect_only = matches!(step, "get-url" | "request-checkout");
         let mut transaction = Transaction { redirect_only, ..self.transaction(self.started, step, "success", DONE) };
         if self.is_wire() {
             let (code, severity) = IN_PROGRESS;
@@ -187,8 +193,26 @@ impl Stage<'_> {
         self.tell(at);
         if state == "success" {
             self.moved(at, &money_type, &transaction);
+            self.card_leg(at, &money_type, &transaction);
         }
         transaction
+    }
+
+    /// The card's success beside a wallet's, for the same money: nothing more moves (fact sheet wpg c.3, d.3). The suffix
+    /// of a card's authorization is not documented, so only debits have this leg.
+    fn card_leg(&mut self, at: Timestamp, money_type: &str, wallet: &Transaction) {
+        if !self.is_wallet() || money_type != "debit" {
+            return;
+        }
+        let made = self.transaction(at, "purchase", "success", DONE);
+        let leg = Transaction {
+            request_id: Some(format!("{}-purchase", self.request.request_id)),
+            parent_transaction_id: wallet.transaction_id.clone(),
+            group_transaction_id: wallet.group_transaction_id.clone(),
+            ..made
+        };
+        self.push(at, leg);
+        self.tell(at);
     }
 
     /// What the shop's staff does by hand in the gateway's portal: a request-id nobody submitted.
@@ -282,7 +306,8 @@ pub fn is_played(money_type: &str) -> bool {
 }
 
 /// Which way money moves with a success of a type the sandbox plays. Stated here on its own, not
-/// taken from the rules it is used to check.
+/// taken from the rules it is used to check. The credit of an invoice keeps the sign it was sent with: what the sign does
+/// is open (fact sheet wpg d.1).
 pub fn direction(money_type: &str) -> Option<MoveKind> {
     match money_type {
         "authorization"
@@ -304,8 +329,17 @@ pub fn direction(money_type: &str) -> Option<MoveKind> {
         | "void-refund-purchase"
         | "void-credit"
         | "void-original-credit" => Some(MoveKind::In),
-        "debit-return" | "refund-debit" | "refund-purchase" | "refund-capture" | "void-purchase" | "void-capture"
-        | "void-debit" | "credit" | "original-credit" => Some(MoveKind::Out),
+        "debit-return"
+        | "refund-debit"
+        | "refund-purchase"
+        | "refund-capture"
+        | "void-purchase"
+        | "void-capture"
+        | "void-capture-preauthorization"
+        | "void-capture-final-auth"
+        | "void-debit"
+        | "credit"
+        | "original-credit" => Some(MoveKind::Out),
         _ => None,
     }
 }

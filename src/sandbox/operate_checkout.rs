@@ -3,13 +3,16 @@
 
 use super::answer::{Answer, Reply};
 use super::answer_checkout::{Sent, told};
+use super::basket_checkout;
 use super::coming::{Of, Seen};
 use super::gateway::{Gateway, How, Name, NotTaken, Payment};
 use super::life::{Life, Move, MoveKind, day_end};
+use super::message::payment_type;
+use super::methods_checkout;
 use super::script::{Plan, Script};
 use super::standing_checkout::{
-    BAD_AMOUNT, BAD_CURRENCY, BAD_SOURCE, BAD_TRANSFER, CREDIT_TWICE, Done, NO_CREDIT, NO_ORDER, NOT_ALLOWED,
-    ORDER_TWICE, Refused, refused, standing,
+    BAD_AMOUNT, BAD_BASKET, BAD_CURRENCY, BAD_SOURCE, BAD_TRANSFER, CREDIT_TWICE, Done, NO_CREDIT, NO_ORDER,
+    NOT_ALLOWED, ORDER_TWICE, Refused, refused, standing,
 };
 use crate::core::submission::Submission;
 use crate::wire::checkout::encode;
@@ -55,8 +58,8 @@ impl Gateway {
         let reply = |refused: &Refused| {
             Reply::Answer(told(encode::errors_reply(product, Some(refused.status), &refused.errors)))
         };
-        if !sent.is_right() {
-            return reply(&Refused::of("18506", "REQUESTFINGERPRINT is invalid."));
+        if let Some(refused) = sent.refused() {
+            return reply(&refused);
         }
         let missing = needed(operation).iter().filter(|(name, ..)| sent.field(name).is_none_or(str::is_empty));
         let errors: Vec<_> = missing.map(|(_, code, text)| (*code, *text)).collect();
@@ -101,7 +104,7 @@ impl Gateway {
             | Operation::Deposit
             | Operation::DepositReversal
             | Operation::Refund
-            | Operation::RefundReversal => self.change(now, sent.merchant(), operation, facts),
+            | Operation::RefundReversal => self.change(now, sent, operation, facts),
             Operation::GenerateOrderNumber | Operation::GetFinancialInstitutions | Operation::GetOrderDetails => {
                 Err(refused(NOT_ALLOWED))
             }
@@ -113,16 +116,32 @@ impl Gateway {
     fn change(
         &mut self,
         now: Timestamp,
-        merchant: &MerchantName,
+        sent: &Sent<'_>,
         operation: Operation,
         facts: &Facts,
     ) -> Result<Done, Refused> {
         let number = facts.gateway_order_number.clone().ok_or(refused(NO_ORDER))?;
-        let name = self.by_number.get(&number).filter(|name| name.0 == *merchant).cloned();
+        let name = self.by_number.get(&number).filter(|name| name.0 == *sent.merchant()).cloned();
         let name = name.ok_or(refused(NO_ORDER))?;
         let fresh = self.generate_order_number();
         let payment = self.payments.get_mut(&name).ok_or(refused(NO_ORDER))?;
         let mut standing = standing(payment, &number, now).ok_or(refused(NO_ORDER))?;
+        let payment_type = payment_type(&payment.request);
+        if !methods_checkout::allows(payment_type, operation) {
+            return Err(refused(NOT_ALLOWED));
+        }
+        if matches!(operation, Operation::Deposit | Operation::Refund) {
+            let is_invoice = methods_checkout::needs_basket(payment_type);
+            let lines = if is_invoice { basket_checkout::checked(sent, money(facts)?)? } else { 0 };
+            let is_without_goods =
+                operation == Operation::Refund && sent.field("transactionIdentifier") == Some("CREDIT");
+            if is_without_goods && (!is_invoice || !standing.is_settled_whole(payment.amount)) {
+                return Err(refused(NOT_ALLOWED));
+            }
+            if is_without_goods && lines != 1 {
+                return Err(refused(BAD_BASKET));
+            }
+        }
         let (done, moves) = match operation {
             Operation::Deposit => standing.deposit(&fresh, money(facts)?)?,
             Operation::ApproveReversal => standing.approve_reversal()?,

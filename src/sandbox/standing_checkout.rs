@@ -31,6 +31,9 @@ pub(super) const BAD_AMOUNT: (&str, &str) = ("18017", "Amount is invalid.");
 pub(super) const BAD_CURRENCY: (&str, &str) = ("18019", "Currency is invalid.");
 pub(super) const BAD_SOURCE: (&str, &str) = ("18159", "Source ORDERNUMBER is invalid.");
 pub(super) const NOT_ALLOWED: (&str, &str) = ("14008", "COMMAND is not allowed.");
+/// Baskets have the parameter codes 450 to 464; which is which the fact sheet does not say: the first stands for all.
+pub(super) const NO_BASKET: (&str, &str) = ("11450", "Basket is missing.");
+pub(super) const BAD_BASKET: (&str, &str) = ("18450", "Basket is invalid.");
 pub(super) const ORDER_TWICE: (&str, &str) = ("13011", "Order number cannot be used twice.");
 pub(super) const CREDIT_TWICE: (&str, &str) = ("13013", "Credit number cannot be used twice.");
 pub(super) const BAD_TRANSFER: (&str, &str) = ("18216", "FUNDTRANSFERTYPE is invalid.");
@@ -106,6 +109,15 @@ impl Standing {
         };
         let moves = vec![(MoveKind::Release, amount, held), (MoveKind::In, amount, format!("payment:{number}"))];
         Ok((vec![("paymentNumber", number)], moves))
+    }
+
+    /// Whether everything the order is worth was captured and closed: what money back without goods needs (fact sheet
+    /// checkout e).
+    pub fn is_settled_whole(&self, whole: Amount) -> bool {
+        let is_closed = self.payments.iter().all(|payment| payment.state == "payment_closed");
+        let captured = self.payments.iter().map(|payment| payment.deposited);
+        let captured = captured.into_iter().try_fold(Amount::zero(whole.currency()), Amount::checked_add);
+        is_closed && captured == Some(whole)
     }
 
     /// Gives the reservation back; the payment object vanishes.

@@ -15,6 +15,7 @@ use crate::words::money::Amount;
 use crate::words::time::{Timestamp, days, hours, later, minutes, seconds};
 
 mod taking_checkout;
+mod operating_checkout;
 mod taking_wpg;
 mod paying_by_page;
 
@@ -292,7 +293,7 @@ fn wrong_credentials_are_refused() {
     let body = b"customerId=D299999&shopId=sandbox&password=wrong&language=en&orderNumber=1&requestFingerprint=00";
     let ask = Request { method: "POST", target: "/seamless/backend/getorderdetails", headers: &[], body };
     let Reply::Answer(answer) = gateway.answer(start(), &ask) else { panic!("no answer") };
-    assert!(String::from_utf8_lossy(&answer.body).contains("18506"));
+    assert!(String::from_utf8_lossy(&answer.body).contains("18123"));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::json_fields::{Fields, refusal};
 use crate::core::account::Accounts;
+use crate::core::follow_up;
 use crate::core::message::Dialect;
 use crate::core::submission::{Basket, Submission};
 use crate::engine::{Refusal, ResponseSeen, ResponseWhat};
@@ -163,10 +164,9 @@ fn custom_fields(fields: &mut Fields) -> Result<Option<BTreeMap<String, String>>
     Ok(custom)
 }
 
-/// A credit of an invoice method gives money back with a negative amount (fact sheet wpg: ratepay, payolution).
+/// By the vendor's page a credit of an invoice reduces it with a negative amount (fact sheet wpg d.1).
 fn may_be_negative(transaction_type: Option<&str>, payment_method: Option<&str>) -> bool {
-    let is_invoice = |method: &str| method.contains("invoice") || method.ends_with("-inv");
-    transaction_type == Some("credit") && payment_method.is_some_and(is_invoice)
+    transaction_type == Some("credit") && payment_method.is_some_and(follow_up::is_invoice)
 }
 
 #[cfg(test)]
@@ -263,6 +263,7 @@ mod tests {
         let credit = |method| json!({"amount": "-3", "transaction_type": "credit", "payment_method": method});
         assert!(with(credit("ratepay-invoice")).is_ok());
         assert!(with(credit("payolution-inv")).is_ok());
+        assert!(with(credit("payolution-b2b")).is_ok());
         assert!(with(credit("creditcard")).is_err());
     }
 

@@ -220,6 +220,14 @@ fn a_dry_run_prints_the_exact_request_and_sends_nothing() {
     );
     assert!(printed.contains("password=********&") && printed.contains("requestFingerprint="), "{printed}");
 
+    for (amount, means) in [("-10", "is a reduction"), ("10", "is an adjustment charge")] {
+        let of_invoice = ["--transaction", "t-1", "--type", "credit", "--amount", amount, "--currency", "EUR"];
+        let dry = shop.run(&[&["operate", "credit", "--dry-run"], of_invoice.as_slice()].concat());
+        let said = text(&dry.stderr);
+        assert!(said.contains(&format!("{means} by the vendor's process chain")) && said.contains("is open"), "{said}");
+        assert!(text(&dry.stdout).contains(&format!("<requested-amount currency=\"EUR\">{amount}.00<")), "{said}");
+    }
+
     let daemon = shop.start();
     hold(&shop);
     let checked = shop.run(&["operate", "capture", "o-1", "--amount", "12.50", "--dry-run"]);

@@ -198,6 +198,42 @@ fn a_payout_whose_reply_is_lost_is_resolved_by_a_person() {
 }
 
 #[test]
+fn an_invoice_is_taken_and_credited_at_the_sandbox_and_nobody_talks_it_away() {
+    let desk = Desk::new();
+    desk.order("o-1", "INVOICE", "reserved", "reserved");
+    let basket = |name: &str, gross: &str| {
+        let file = desk.shop.path(name);
+        let line = json!([{"article_number": "A1", "name": "Lamp", "quantity": 1, "unit_gross_amount": gross,
+            "unit_tax_rate": "20", "unit_net_amount": "1", "unit_tax_amount": "1"}]);
+        std::fs::write(&file, line.to_string()).expect("written");
+        file.to_str().expect("text").to_owned()
+    };
+    let (whole, part) = (basket("whole.json", "50"), basket("part.json", "12"));
+    let wrong = desk.operate(&["deposit", "o-1", "--basket", &part, "--yes"], 1);
+    assert!(!text(&wrong.stderr).contains("400."), "no code of the other gateway: {}", text(&wrong.stderr));
+    let taken = desk.operate(&["deposit", "o-1", "--basket", &whole, "--request-id", "op-1", "--yes"], 0);
+    desk.seen("c-o-1", "the deposit", |payment| payment["state"] == "paid_provisional");
+    let resolve = ["resolve", &desk.operation(&taken), "--not-executed", "--because", "the customer says so"];
+    let refused = desk.operate(&resolve, 1);
+    let said = text(&refused.stderr);
+    assert!(
+        said.contains("deposit op-1) is executed, by the gateway itself") && said.contains("payment_deposited"),
+        "{said}"
+    );
+    assert_eq!(desk.payment("c-o-1")["operations"][0]["outcome"], "executed");
+
+    desk.sandbox.control("clock", &json!({"at": "2099-01-01T00:00:00Z"}));
+    desk.seen("c-o-1", "the closed day", |payment| payment["state"] == "paid");
+    let credit = ["credit", "o-1", "--amount", "12", "--basket", &part, "--request-id", "op-2", "--yes"];
+    desk.operate(&credit, 0);
+    desk.seen("c-o-1", "the credit", |payment| {
+        let booked = payment["booked"].as_array().expect("a list");
+        booked.iter().any(|entry| entry["kind"] == "refund" && entry["amount"] == "12.00")
+    });
+    desk.close();
+}
+
+#[test]
 fn banks_are_listed_and_nothing_is_journaled() {
     let desk = Desk::new();
     let listed = desk.operate(&["financial-institutions", "--payment-type", "EPS"], 0);

@@ -3,9 +3,10 @@
 //! They go by what getOrderDetails said last: the states of the order's payments and credits. `operationsAllowed` is
 //! not used: it changes without an object changing, and what we keep of it may be old. The gateway checks it itself.
 
-use super::{Chain, Refused, basket, before, left, none_unknown, positive, same, stated, sum, within};
+use super::{Chain, Refused, basket, before, left, none_unknown, positive, rules, same, stated, sum, within};
 use crate::core::known::Known;
 use crate::core::meaning::Meaning;
+use crate::core::message::Dialect;
 use crate::core::operation::{Fund, Kind, OPERATIONS_MAX, Operation, Plan, Target, Wish};
 use crate::words::id::{GatewayOrderNumber, MerchantName};
 use crate::words::money::{Amount, Currency};
@@ -80,7 +81,7 @@ pub(super) fn plan(chain: &Chain<'_>, wish: &Wish) -> Result<Plan, Refused> {
         return Err(Refused::BooksAreOld(operation.intent.request_id.to_string()));
     }
     let mut checked = vec![none_unknown(chain, wish, kind)?];
-    let asked = stated(wish, order.currency)?;
+    let asked = stated(wish, order.currency, Dialect::Checkout)?;
     let (wire, amount, object) = match kind {
         Kind::Deposit | Kind::Capture => ("deposit", Some(deposit(chain, &order, asked, &mut checked)?), None),
         Kind::ApproveReversal | Kind::Void => {
@@ -112,7 +113,12 @@ pub(super) fn plan(chain: &Chain<'_>, wish: &Wish) -> Result<Plan, Refused> {
     if let Some(amount) = amount {
         let is_invoice = method(chain, &order).is_some_and(|m| m.contains("INVOICE"));
         let takes_basket = matches!(kind, Kind::Deposit | Kind::Refund | Kind::Credit);
-        checked.extend(basket(&wish.basket, is_invoice && takes_basket && !wish.without_basket, amount)?);
+        checked.extend(basket(
+            &wish.basket,
+            is_invoice && takes_basket && !wish.without_basket,
+            amount,
+            Dialect::Checkout,
+        )?);
         complete_lines(wish)?;
     }
     Ok(Plan {
@@ -125,6 +131,7 @@ pub(super) fn plan(chain: &Chain<'_>, wish: &Wish) -> Result<Plan, Refused> {
         before: before(chain.root, &order.number),
         target: Target::Checkout { order: Some(order.number), object },
         checked,
+        means: None,
     })
 }
 
@@ -136,7 +143,7 @@ pub fn payout(merchant: &MerchantName, wish: &Wish) -> Result<Plan, Refused> {
         return Err(missing("the order whose payer gets it"));
     }
     let currency = wish.currency.ok_or(missing("--currency"))?;
-    let amount = positive(stated(wish, currency)?.ok_or(missing("--amount"))?)?;
+    let amount = positive(stated(wish, currency, Dialect::Checkout)?.ok_or(missing("--amount"))?)?;
     Ok(Plan {
         kind: Kind::Transfer,
         merchant: merchant.clone(),
@@ -149,6 +156,7 @@ pub fn payout(merchant: &MerchantName, wish: &Wish) -> Result<Plan, Refused> {
         checked: vec![
             "a payout depends on no order: nothing but its amount was checked (fact sheet checkout b.2)".into(),
         ],
+        means: None,
     })
 }
 
@@ -256,7 +264,7 @@ fn reversible(
         return Err(Refused::NotReversible { object, state, needed });
     }
     let whole = object.amount();
-    if let (Some(whole), Some(asked)) = (whole, stated(wish, order.currency)?)
+    if let (Some(whole), Some(asked)) = (whole, stated(wish, order.currency, Dialect::Checkout)?)
         && whole != asked
     {
         return Err(Refused::VoidIsWhole { whole });
@@ -278,7 +286,8 @@ fn refund(
         return Err(if open.is_zero() { nothing() } else { Refused::DayEndOpen(open) });
     }
     let before = sum(order.currency, [order.credited(), unknown(chain, Kind::Refund, order.currency)].into_iter());
-    let amount = within(asked, before, limit, |asked| Refused::MoreThanTaken { asked, before, limit })?;
+    let rule = rules(Dialect::Checkout).taken;
+    let amount = within(asked, before, limit, |asked| Refused::MoreThanTaken { asked, before, limit, rule })?;
     checked.push(format!("{amount} and {before} refunded before are within the {limit} deposited and closed"));
     Ok(amount)
 }
@@ -323,7 +332,8 @@ fn transfer(
         return Err(Refused::NothingDeposited(order.text()));
     }
     let before = sum(order.currency, [order.credited(), unknown(chain, Kind::Refund, order.currency)].into_iter());
-    let amount = within(asked, before, limit, |asked| Refused::MoreThanTaken { asked, before, limit })?;
+    let rule = rules(Dialect::Checkout).taken;
+    let amount = within(asked, before, limit, |asked| Refused::MoreThanTaken { asked, before, limit, rule })?;
     checked.push(format!("{amount} and {before} paid back before are within the {limit} deposited"));
     Ok(amount)
 }

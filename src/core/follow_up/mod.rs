@@ -6,10 +6,12 @@
 mod checkout;
 mod effect;
 mod graph;
+mod invoice;
 mod wpg;
 
 pub use checkout::payout;
 pub use effect::{Effect, before, effect, of_own};
+pub use invoice::{credit_means, is_invoice};
 
 use crate::core::message::Dialect;
 use crate::core::operation::{BasketLine, Kind, Plan, Wish, basket_sum};
@@ -69,18 +71,20 @@ pub enum Refused {
     NotAnAmount(String),
     #[error("{0} is not more than nothing")]
     NotPositive(Amount),
-    #[error("the chain is in {parent}, not in {asked}: the currency must be the parent's (400.1026)")]
-    CurrencyDiffers { asked: Currency, parent: Currency },
+    #[error("the chain is in {parent}, not in {asked}: the currency must be the parent's ({rule})")]
+    CurrencyDiffers { asked: Currency, parent: Currency, rule: &'static str },
     #[error("{asked} and {before} before are more than the {limit} authorised (fact sheet wpg c.3, checkout b.2)")]
     MoreThanAuthorised { asked: Amount, before: Amount, limit: Amount },
-    #[error("{asked} and {before} before are more than the {limit} taken (400.1027; fact sheet checkout b.2)")]
-    MoreThanTaken { asked: Amount, before: Amount, limit: Amount },
+    #[error("{asked} and {before} before are more than the {limit} taken ({rule})")]
+    MoreThanTaken { asked: Amount, before: Amount, limit: Amount, rule: &'static str },
+    #[error("{asked} and {before} credited that way before are more than the whole invoice of {limit}")]
+    MoreThanInvoiced { asked: Amount, before: Amount, limit: Amount },
     #[error("nothing is left: {limit} in all, {before} before")]
     NothingLeft { before: Amount, limit: Amount },
     #[error("an invoice needs its basket here: give it with --basket FILE (fact sheet wpg d.5, checkout e)")]
     BasketMissing,
-    #[error("the basket adds up to {basket}, the amount is {amount} (400.1186; fact sheet checkout e)")]
-    BasketDiffers { basket: Amount, amount: Amount },
+    #[error("the basket adds up to {basket}, the amount is {amount} ({rule})")]
+    BasketDiffers { basket: Amount, amount: Amount, rule: &'static str },
     #[error("the basket can't be added up: {0}")]
     BasketUnreadable(String),
     #[error("a basket line for the checkout dialect needs {0} (fact sheet checkout b.2)")]
@@ -137,10 +141,32 @@ pub enum Refused {
     TooOld,
 }
 
+/// Where rules of both dialects stand. Status codes are the `wpg` gateway's own, and mean nothing at the other.
+struct Rules {
+    currency: &'static str,
+    taken: &'static str,
+    basket: &'static str,
+}
+
+fn rules(dialect: Dialect) -> Rules {
+    match dialect {
+        Dialect::Wpg => Rules {
+            currency: "400.1026, fact sheet wpg c.3",
+            taken: "400.1027, fact sheet wpg c.3",
+            basket: "400.1186, fact sheet wpg d.5",
+        },
+        Dialect::Checkout => Rules {
+            currency: "fact sheet checkout c.2",
+            taken: "fact sheet checkout b.2",
+            basket: "fact sheet checkout e",
+        },
+    }
+}
+
 /// The amount a wish states, in the chain's currency; `None`: it leaves it open.
-fn stated(wish: &Wish, currency: Currency) -> Result<Option<Amount>, Refused> {
+fn stated(wish: &Wish, currency: Currency, dialect: Dialect) -> Result<Option<Amount>, Refused> {
     if let Some(asked) = wish.currency.filter(|asked| *asked != currency) {
-        return Err(Refused::CurrencyDiffers { asked, parent: currency });
+        return Err(Refused::CurrencyDiffers { asked, parent: currency, rule: rules(dialect).currency });
     }
     let amount = wish.amount.as_deref().map(|text| Amount::parse(text, currency.code()));
     amount.transpose().map_err(|why| Refused::NotAnAmount(why.to_string()))
@@ -179,13 +205,13 @@ fn within(
 }
 
 /// The basket must be there where it is needed, and add up to the amount wherever it is.
-fn basket(lines: &[BasketLine], is_needed: bool, amount: Amount) -> Result<Option<String>, Refused> {
+fn basket(lines: &[BasketLine], is_needed: bool, amount: Amount, dialect: Dialect) -> Result<Option<String>, Refused> {
     if lines.is_empty() {
         return if is_needed { Err(Refused::BasketMissing) } else { Ok(None) };
     }
     let basket = basket_sum(lines, amount.currency()).map_err(|why| Refused::BasketUnreadable(why.to_string()))?;
     if basket != amount {
-        return Err(Refused::BasketDiffers { basket, amount });
+        return Err(Refused::BasketDiffers { basket, amount, rule: rules(dialect).basket });
     }
     Ok(Some(format!("the basket of {} lines adds up to {amount}", lines.len())))
 }

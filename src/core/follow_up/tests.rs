@@ -401,6 +401,51 @@ fn an_invoice_is_captured_voided_and_credited_by_its_basket() {
     assert_eq!(with_basket(Kind::Credit, "-10", "-5", "a"), "credit -10.00");
 }
 
+#[test]
+fn a_credit_of_an_invoice_says_what_its_sign_means_and_is_bounded_either_way() {
+    let credit = |facts: &[Row], amount: &str| {
+        let root = with(payment(1, "ratepay-invoice"), Dialect::Wpg, facts);
+        asked(&root, &[], &Wish { without_basket: true, ..wish(Kind::Credit, amount) })
+    };
+    let means = |amount: &str| credit(&[HOLD], amount).expect("allowed").means.unwrap_or_default();
+    assert!(means("-10").contains("reduction") && means("-10").contains("10.00 EUR less"), "{}", means("-10"));
+    assert!(means("10").contains("charge") && means("10").contains("10.00 EUR more"), "{}", means("10"));
+    let reduced = ("k", "credit", "success", "-60", "a");
+    let charged = ("l", "credit", "success", "30", "a");
+    for (facts, amount, expected) in [
+        (&[HOLD][..], "-100", "credit -100.00"),
+        (&[HOLD], "-100.01", "MoreThanInvoiced"),
+        (&[HOLD], "100.01", "MoreThanInvoiced"),
+        (&[HOLD], "0", "NotPositive"),
+        (&[HOLD, reduced, charged], "-40", "credit -40.00"),
+        (&[HOLD, reduced, charged], "-40.01", "MoreThanInvoiced"),
+        (&[HOLD, reduced, charged], "70", "credit 70.00"),
+        (&[HOLD, reduced, charged], "70.01", "MoreThanInvoiced"),
+    ] {
+        assert_eq!(said(credit(facts, amount)), expected, "{amount} after {facts:?}");
+    }
+    let card = with(payment(1, "creditcard"), Dialect::Wpg, &[BOUGHT]);
+    assert_eq!(asked(&card, &[], &wish(Kind::Credit, "10")).expect("allowed").means, None, "a payout has no sign");
+}
+
+#[test]
+fn a_refusal_names_status_codes_only_to_those_who_can_get_them() {
+    let text = |outcome: Result<Plan, Refused>| outcome.expect_err("refused").to_string();
+    let at_checkout = order("INVOICE", &[ORDER, CLOSED]);
+    let basket = |unit: &str| vec![line(1, unit)];
+    let dollars = Wish { currency: Currency::parse("USD"), ..wish(Kind::Refund, "5") };
+    for refused in [
+        text(asked(&at_checkout, &[], &Wish { basket: basket("100.01"), ..wish(Kind::Refund, "100.01") })),
+        text(asked(&at_checkout, &[], &Wish { basket: basket("4"), ..wish(Kind::Refund, "5") })),
+        text(asked(&at_checkout, &[], &dollars)),
+    ] {
+        assert!(!refused.contains("400.") && refused.contains("fact sheet checkout"), "{refused}");
+    }
+    let at_wpg = with(payment(1, "creditcard"), Dialect::Wpg, &[BOUGHT]);
+    assert!(text(asked(&at_wpg, &[], &wish(Kind::Refund, "100.01"))).contains("400.1027"));
+    assert!(text(asked(&at_wpg, &[], &dollars)).contains("400.1026"));
+}
+
 fn order(method: &str, facts: &[Row]) -> Payment {
     let mut root = payment(1, method);
     root.gateway_order_number = GatewayOrderNumber::new("7").ok();

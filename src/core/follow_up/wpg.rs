@@ -1,9 +1,10 @@
 //! The rules of the Wirecard Payment Gateway (fact sheet wpg c.3).
 
 use super::graph::{Edge, Family, edges, family, kind_of};
-use super::{Chain, Refused, basket, left, none_unknown, positive, stated, sum, within};
+use super::{Chain, Refused, basket, credit_means, left, none_unknown, positive, rules, stated, sum, within};
 use crate::core::known::Known;
 use crate::core::meaning::Meaning;
+use crate::core::message::Dialect;
 use crate::core::operation::{Endpoint, Kind, Operation, Outcome, Plan, Target, Wish};
 use crate::core::payment::Payment;
 use crate::core::transaction_type::{Direction, transaction_type};
@@ -33,7 +34,7 @@ pub(super) fn plan(chain: &Chain<'_>, wish: &Wish) -> Result<Plan, Refused> {
     let whole = parent
         .amount()
         .ok_or_else(|| Refused::NotAnAmount(format!("{name} {} states an amount that can't be booked", parent.id)))?;
-    let asked = stated(wish, whole.currency())?;
+    let asked = stated(wish, whole.currency(), Dialect::Wpg)?;
     let amount = match wish.kind {
         Kind::Capture => capture(chain, &found, asked, whole, &mut checked)?,
         Kind::Void => void(chain, &found, asked, whole, &mut checked)?,
@@ -46,9 +47,10 @@ pub(super) fn plan(chain: &Chain<'_>, wish: &Wish) -> Result<Plan, Refused> {
     };
     checked.push(format!("{} is the currency of the parent (400.1026)", amount.currency()));
     let needs_basket = found.family == Some(Family::Invoice) && !wish.without_basket;
-    checked.extend(basket(&wish.basket, needs_basket, amount)?);
+    checked.extend(basket(&wish.basket, needs_basket, amount, Dialect::Wpg)?);
     let payment_method = found.edge.method.or(found.method).map(str::to_owned);
     let is_other_method = found.edge.method.is_some();
+    let is_signed = wish.kind == Kind::Credit && found.family == Some(Family::Invoice);
     let periodic = parent.transaction.periodic.as_ref().and_then(|p| p.periodic_type.clone());
     Ok(Plan {
         kind: wish.kind,
@@ -70,6 +72,7 @@ pub(super) fn plan(chain: &Chain<'_>, wish: &Wish) -> Result<Plan, Refused> {
         },
         before: Vec::new(),
         checked,
+        means: is_signed.then(|| credit_means(amount)),
     })
 }
 
@@ -385,13 +388,14 @@ fn refund(
         .filter(|k| matches!(k.meaning, Meaning::Return | Meaning::Chargeback))
         .filter_map(Known::amount);
     let before = sum(currency, std::iter::once(given).chain(taken));
-    let amount = within(asked, before, whole, |asked| Refused::MoreThanTaken { asked, before, limit: whole })?;
+    let rule = rules(Dialect::Wpg).taken;
+    let amount = within(asked, before, whole, |asked| Refused::MoreThanTaken { asked, before, limit: whole, rule })?;
     checked.push(format!("{amount} and {before} given or taken back before are within the {whole} taken"));
     Ok(amount)
 }
 
-/// On an invoice a discount, or, with a negative amount, a surcharge (fact sheet wpg d.1); for a card a payout that
-/// is bounded like a refund.
+/// On an invoice a reduction or a charge, told apart by its sign ([`credit_means`]); for a card a payout that is bounded
+/// like a refund.
 fn credit(
     chain: &Chain<'_>,
     found: &Found<'_>,
@@ -406,10 +410,14 @@ fn credit(
     if asked.is_zero() {
         return Err(Refused::NotPositive(asked));
     }
-    if !asked.is_negative() {
-        let before = done(chain, found.parent, whole.currency(), |k| k == Kind::Credit);
-        within(Some(asked), before, whole, |asked| Refused::MoreThanTaken { asked, before, limit: whole })?;
-        checked.push(format!("{asked} and {before} credited before are within the invoice of {whole}"));
-    }
+    // Which sign reduces is open, so either is bounded as a reduction is: by the invoice, with those of its sign before.
+    let size = |amount: Amount| if amount.is_negative() { amount.negated() } else { amount };
+    let payments = std::iter::once(chain.root).chain(chain.follow_ups);
+    let earlier = payments.flat_map(|payment| done_by(chain, payment, found.parent, |kind| kind == Kind::Credit));
+    let alike = earlier.filter(|amount| amount.is_negative() == asked.is_negative());
+    let before = sum(whole.currency(), alike.map(size));
+    let more = |_| Refused::MoreThanInvoiced { asked, before, limit: whole };
+    within(Some(size(asked)), before, whole, more)?;
+    checked.push(format!("{asked} and {before} credited that way before are within the invoice of {whole}"));
     Ok(asked)
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::core::operation::{Kind, Operator, Wish};
 use crate::engine::operations::{Concluded, Operate, Operated, OverCapture, Told};
 
-fn wish(kind: Kind, id: &str, amount: &str) -> Wish {
+pub(super) fn wish(kind: Kind, id: &str, amount: &str) -> Wish {
     Wish {
         kind,
         id: Some(id.into()),
@@ -23,7 +23,7 @@ fn wish(kind: Kind, id: &str, amount: &str) -> Wish {
 
 impl World {
     /// Plans and journals an operation; returns its number.
-    fn operate(&mut self, wish: Wish, request_id: &str) -> Result<u64, String> {
+    pub(super) fn operate(&mut self, wish: Wish, request_id: &str) -> Result<u64, String> {
         let over = OverCapture::new();
         let planned = self.engine.plan_operation(&self.store, &wish, &over, self.now).expect("no fault");
         let expected = planned.map_err(|refusal| refusal.error)?;
@@ -40,7 +40,7 @@ impl World {
         }
     }
 
-    fn tell(&mut self, operation: u64, told: Told) -> String {
+    pub(super) fn tell(&mut self, operation: u64, told: Told) -> String {
         match self.turn(|e, d, now| e.conclude(d, operation, told, now)) {
             Concluded::Kept { outcome } => outcome.name().to_owned(),
             Concluded::UnknownOperation => "no such operation".to_owned(),
@@ -48,12 +48,12 @@ impl World {
         }
     }
 
-    fn outcome(&self, merchant: &str, id: &str) -> String {
+    pub(super) fn outcome(&self, merchant: &str, id: &str) -> String {
         self.payment(merchant, id)["operations"][0]["outcome"].as_str().unwrap_or("none").to_owned()
     }
 
     /// Takes looks until one is about this request, answering others with nothing new.
-    fn look_at(&mut self, id: &str) -> Look {
+    pub(super) fn look_at(&mut self, id: &str) -> Look {
         for _ in 0..20 {
             let look = self.next_look();
             if look.request_id.as_str() == id {
@@ -66,7 +66,7 @@ impl World {
 }
 
 /// A hold of 100 at the Payment Gateway.
-fn held() -> World {
+pub(super) fn held() -> World {
     let mut world = World::new();
     world.submit("signed", "r-1", "100");
     world.hear("signed", &signed(&transaction("t-1", "r-1", "authorization", "success", "100")));
@@ -74,7 +74,7 @@ fn held() -> World {
     world
 }
 
-fn capture(value: &str, state: &str) -> Transaction {
+pub(super) fn capture(value: &str, state: &str) -> Transaction {
     let parent_transaction_id = Some("t-1".to_owned());
     Transaction { parent_transaction_id, ..transaction("t-2", "op-1", "capture-authorization", state, value) }
 }
@@ -176,7 +176,7 @@ fn a_request_id_is_used_once_and_books_that_moved_on_are_shown_again() {
 }
 
 /// An order of 50, held, at the checkout.
-fn approved() -> World {
+pub(super) fn approved() -> World {
     let mut world = World::new();
     let submission =
         Submission { gateway_order_number: GatewayOrderNumber::new("7000001").ok(), ..submission("hmac", "c-1", "50") };
@@ -395,7 +395,7 @@ fn an_operation_on_an_order_that_can_no_longer_be_asked_about_is_told_too() {
     world.prove();
 }
 
-fn stated(executed: bool) -> Told {
+pub(super) fn stated(executed: bool) -> Told {
     Told::Stated { executed, why: "the account statement".into(), by: Operator { uid: 1000, user: None } }
 }
 

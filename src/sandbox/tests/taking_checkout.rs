@@ -8,7 +8,7 @@ use crate::wire::checkout::operations::{self, Fund, Money, Operation};
 const SECRET: &str = "example-secret-of-shop-at";
 
 /// The example shop on the other product.
-fn on_page() -> Gateway {
+pub(super) fn on_page() -> Gateway {
     let mut shops = example_shops();
     if let Contract::Checkout(contract) = &mut shops[1].account.contract {
         contract.product = Product::Page;
@@ -16,11 +16,11 @@ fn on_page() -> Gateway {
     Gateway::new(7, shops)
 }
 
-fn contract(gateway: &Gateway) -> Checkout {
+pub(super) fn contract(gateway: &Gateway) -> Checkout {
     gateway.shops().find_map(|shop| shop.checkout()).expect("a checkout shop").clone()
 }
 
-fn credentials(contract: &Checkout) -> Credentials<'_> {
+pub(super) fn credentials(contract: &Checkout) -> Credentials<'_> {
     Credentials {
         product: contract.product,
         customer_id: &contract.customer_id,
@@ -36,25 +36,25 @@ fn reply(gateway: &mut Gateway, now: Timestamp, target: &str, body: &str) -> Rep
     gateway.answer(now, &Request { method: "POST", target, headers: &headers, body: body.as_bytes() })
 }
 
-fn post(gateway: &mut Gateway, now: Timestamp, target: &str, body: &str) -> Answer {
+pub(super) fn post(gateway: &mut Gateway, now: Timestamp, target: &str, body: &str) -> Answer {
     match reply(gateway, now, target, body) {
         Reply::Answer(answer) => answer,
         other => panic!("no answer but {other:?}"),
     }
 }
 
-fn said(answer: &Answer) -> BTreeMap<String, String> {
+pub(super) fn said(answer: &Answer) -> BTreeMap<String, String> {
     super::super::answer::form(&answer.body).into_iter().collect()
 }
 
-fn operate(gateway: &mut Gateway, now: Timestamp, operation: &Operation<'_>) -> BTreeMap<String, String> {
+pub(super) fn operate(gateway: &mut Gateway, now: Timestamp, operation: &Operation<'_>) -> BTreeMap<String, String> {
     let contract = contract(gateway);
     let request = operations::request(&credentials(&contract), operation);
     said(&post(gateway, now, &request.path, &request.body))
 }
 
 /// The first error code of a reply, or its status.
-fn outcome(reply: &BTreeMap<String, String>) -> &str {
+pub(super) fn outcome(reply: &BTreeMap<String, String>) -> &str {
     let code = reply.get("errorCode").or_else(|| reply.get("error.1.errorCode"));
     code.or_else(|| reply.get("status")).map_or("none", String::as_str)
 }
@@ -87,7 +87,7 @@ fn started<'a>(changes: &[(&'a str, Option<&'a str>)]) -> Vec<(&'a str, &'a str)
     fields
 }
 
-fn start_payment(gateway: &mut Gateway, now: Timestamp, changes: &[(&str, Option<&str>)]) -> Answer {
+pub(super) fn start_payment(gateway: &mut Gateway, now: Timestamp, changes: &[(&str, Option<&str>)]) -> Answer {
     let contract = contract(gateway);
     let body = init::signed(&started(changes), contract.algorithm, SECRET);
     let target = match contract.product {
@@ -97,25 +97,25 @@ fn start_payment(gateway: &mut Gateway, now: Timestamp, changes: &[(&str, Option
     post(gateway, now, target, &body)
 }
 
-fn money(value: &str) -> Money<'_> {
+pub(super) fn money(value: &str) -> Money<'_> {
     Money { value, currency: "EUR" }
 }
 
-fn deposit<'a>(order_number: &'a str, value: &'a str) -> Operation<'a> {
+pub(super) fn deposit<'a>(order_number: &'a str, value: &'a str) -> Operation<'a> {
     let (merchant_reference, customer_statement) = (None, None);
     Operation::Deposit { order_number, amount: money(value), merchant_reference, customer_statement, basket: &[] }
 }
 
-fn refund<'a>(order_number: &'a str, value: &'a str) -> Operation<'a> {
+pub(super) fn refund<'a>(order_number: &'a str, value: &'a str) -> Operation<'a> {
     Operation::Refund { order_number, amount: money(value), merchant_reference: None, basket: &[], is_credit: false }
 }
 
-fn euro(value: &str) -> Option<Amount> {
+pub(super) fn euro(value: &str) -> Option<Amount> {
     Amount::parse(value, "EUR").ok()
 }
 
 /// What getOrderDetails shows: the order's state and every object with its amount.
-fn shown(gateway: &mut Gateway, now: Timestamp, number: &str) -> String {
+pub(super) fn shown(gateway: &mut Gateway, now: Timestamp, number: &str) -> String {
     let contract = contract(gateway);
     let number = GatewayOrderNumber::new(number).expect("a number");
     let asked = backend::order_details(&credentials(&contract), &number);
@@ -133,7 +133,7 @@ fn shown(gateway: &mut Gateway, now: Timestamp, number: &str) -> String {
 }
 
 /// A payment that the payer has made, and its number.
-fn paid(gateway: &mut Gateway, changes: &[(&str, Option<&str>)]) -> String {
+pub(super) fn paid(gateway: &mut Gateway, changes: &[(&str, Option<&str>)]) -> String {
     let number = gateway.generate_order_number().to_string();
     let with_number = [changes, &[("orderNumber", Some(number.as_str()))]].concat();
     let answer = start_payment(gateway, start(), &with_number);
@@ -232,7 +232,7 @@ fn a_hold_is_captured_in_parts_closed_and_refunded() {
 #[test]
 fn captures_and_holds_are_taken_back_before_the_day_is_closed() {
     let mut gateway = gateway();
-    let number = paid(&mut gateway, &[("autoDeposit", Some("yes")), ("paymentType", Some("PAYPAL"))]);
+    let number = paid(&mut gateway, &[("autoDeposit", Some("yes"))]);
     let now = later(start(), minutes(10));
     let reversal = Operation::DepositReversal { order_number: &number, payment_number: &number };
     let wrong = Operation::DepositReversal { order_number: &number, payment_number: "9" };
@@ -309,9 +309,25 @@ fn only_the_right_password_operates_and_both_products_tell_errors_their_way() {
     let number = paid(&mut gateway, &[]);
     let now = later(start(), minutes(10));
     let own = contract(&gateway);
+    let release = Operation::ApproveReversal { order_number: &number };
     let wrong = Credentials { password: "a guess", ..credentials(&own) };
-    let request = operations::request(&wrong, &Operation::ApproveReversal { order_number: &number });
+    let request = operations::request(&wrong, &release);
+    assert_eq!(outcome(&said(&post(&mut gateway, now, &request.path, &request.body))), "18123");
+    let wrong = Credentials { secret: "a guess", ..credentials(&own) };
+    let request = operations::request(&wrong, &release);
     assert_eq!(outcome(&said(&post(&mut gateway, now, &request.path, &request.body))), "18506");
+    for operation in ["approveReversal", "getOrderDetails"] {
+        let target = format!("/seamless/backend/{operation}");
+        let body = format!("customerId=D299999&shopId=sandbox&language=en&orderNumber={number}");
+        let unsigned = said(&post(&mut gateway, now, &target, &body));
+        let codes = [&unsigned["error.1.errorCode"], &unsigned["error.2.errorCode"], &unsigned["status"]];
+        assert_eq!(codes, ["11123", "11506", "1"], "{operation}: all that is missing is told at once");
+    }
+    let mut page = on_page();
+    let wrong = contract(&page);
+    let request = operations::request(&Credentials { password: "a guess", ..credentials(&wrong) }, &release);
+    assert_eq!(outcome(&said(&post(&mut page, now, &request.path, &request.body))), "18003");
+    assert_eq!(outcome(&said(&post(&mut page, now, "/page/toolkit.php", "command=refund"))), "11500");
     assert_eq!(shown(&mut gateway, now, &number), "ORDERED approved 12.50");
     let several = operate(&mut gateway, now, &refund("", ""));
     let codes = [&several["error.1.errorCode"], &several["error.2.errorCode"], &several["errors"], &several["status"]];

@@ -108,6 +108,41 @@ fn a_redirect_method_hands_out_a_url_and_the_payer_pays_later() {
 }
 
 #[test]
+fn a_wallet_pays_once_and_books_two_successes() {
+    for method in ["masterpass", "paylib", "visa-checkout"] {
+        let mut gateway = gateway();
+        let sent = Sent { target: "/engine/rest/paymentmethods/", ..TO_PAYMENTS };
+        let answer = made(&post(&mut gateway, start(), &sent, &xml("r-1", "debit", method, AMOUNT)));
+        assert!(answer.redirect_only, "the payer goes to his wallet first");
+        let end = later(start(), minutes(1));
+        let mut found = |id: &str| ask_wpg(&mut gateway, end, &by_request(id)).transactions;
+        let [step, wallet, card] =
+            ["r-1-request-checkout", "r-1", "r-1-purchase"].map(|id| found(id).pop().expect("a transaction"));
+        let kinds = [&step, &wallet, &card].map(|t| t.transaction_type.as_deref().unwrap_or_default());
+        assert_eq!(kinds, ["request-checkout", "debit", "purchase"], "{method}");
+        let value = |t: &Transaction| t.amount.and_then(|amount| amount.bookable());
+        assert!(value(&wallet).is_some() && value(&wallet) == value(&card));
+        assert_ne!(wallet.transaction_id, card.transaction_id);
+        assert_eq!(card.parent_transaction_id, wallet.transaction_id);
+        assert_eq!(gateway.events(end).len(), 2, "both are told");
+        let truth = gateway.truths(end).remove(0);
+        assert_eq!(truth.received(), Amount::parse("12.50", "EUR").ok(), "{method}: paid once");
+    }
+}
+
+#[test]
+fn an_answer_in_json_has_no_nulls() {
+    let mut gateway = gateway();
+    let json = Sent { accept: Some("application/json"), ..TO_PAYMENTS };
+    for (id, kind, method) in [("r-1", "purchase", "creditcard"), ("r-2", "debit", "sofortbanking")] {
+        let answer = post(&mut gateway, start(), &json, &xml(id, kind, method, AMOUNT));
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(!text.contains("null") && text.contains(&format!("\"name\":\"{method}\"")), "{text}");
+        assert_eq!(text.contains("\"url\""), method == "sofortbanking", "{text}");
+    }
+}
+
+#[test]
 fn a_wire_transfer_is_announced_and_comes_in_deposits() {
     let mut gateway = gateway();
     let twice = Script::PaidTwice { after: hours(5), again_after: hours(9) };

@@ -260,7 +260,11 @@ pub enum Operate {
     Void(Box<Taking>),
     /// Pay back what was taken, or part of it.
     Refund(Box<Giving>),
-    /// Pay without goods coming back: a discount on an invoice, a payout to a card.
+    /// Change an invoice's sum, or pay without goods coming back.
+    ///
+    /// wpg, invoices: by the vendor's page a negative amount is a reduction and a positive one an adjustment charge; the
+    /// page contradicts itself, so have the provider confirm it. wpg, cards: a payout. checkout: a refund of an invoice
+    /// without goods.
     Credit(Box<Giving>),
     /// checkout: take held money.
     Deposit(Box<Taking>),

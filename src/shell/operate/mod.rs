@@ -392,6 +392,7 @@ fn show_dry(common: &Common, planned: &Planned, outgoing: &Outgoing) {
     if planned.is_checked {
         planned.plan.checked.iter().for_each(|rule| note(&format!("checked: {rule}")));
     }
+    note_meaning(&planned.plan);
     if common.json {
         let headers: Vec<Value> = outgoing
             .headers(common.show_secrets)
@@ -411,9 +412,17 @@ fn show_dry(common: &Common, planned: &Planned, outgoing: &Outgoing) {
     }
 }
 
+/// Says what the amount means where its sign decides that.
+fn note_meaning(plan: &Plan) {
+    if let Some(means) = &plan.means {
+        note(&format!("mind: {means}"));
+    }
+}
+
 /// Shows what will be sent and how the order stands, and asks.
 fn confirmed(common: &Common, planned: &Planned, outgoing: &Outgoing) -> Result<bool, Failure> {
     if common.yes {
+        note_meaning(&planned.plan);
         return Ok(true);
     }
     if !std::io::stdin().is_terminal() {
@@ -443,6 +452,7 @@ fn confirmed(common: &Common, planned: &Planned, outgoing: &Outgoing) -> Result<
     }
     planned.plan.checked.iter().for_each(|rule| note(&format!("checked: {rule}")));
     eprintln!("\n{}\n", outgoing.text(false).lines().map(print::safe).collect::<Vec<_>>().join("\n"));
+    note_meaning(&planned.plan);
     let amount = planned.plan.amount.map(|amount| format!(" of {amount}")).unwrap_or_default();
     eprint!("send this {}{amount} by {}? [y/N] ", planned.plan.wire, planned.plan.merchant);
     let _ = std::io::stderr().flush();

@@ -86,6 +86,17 @@ pub struct PayeeFile {
     pub wallet_id: Option<String>,
 }
 
+impl PayeeFile {
+    /// Whose account it is, in one text, as the checkout wants it.
+    fn holder(&self) -> Option<String> {
+        let names = || {
+            let last = self.last_name.as_deref()?;
+            Some(self.first_name.as_deref().map_or_else(|| last.to_owned(), |first| format!("{first} {last}")))
+        };
+        self.owner.clone().or_else(names)
+    }
+}
+
 /// Everything a request is made of besides the plan.
 pub struct Parts<'a> {
     pub account: &'a Account,
@@ -172,10 +183,13 @@ fn item(line: &BasketLine) -> wpg::Item<'_> {
     }
 }
 
+/// What a payee's file lacks, in the words of `--help`.
+const HOLDER: &str = "last_name (or owner) in the payee's file";
+
 fn payee(file: &PayeeFile) -> Result<wpg::Payee<'_>, Failure> {
     Ok(wpg::Payee {
         first_name: file.first_name.as_deref(),
-        last_name: file.last_name.as_deref().ok_or_else(|| missing("last_name in the payee's file"))?,
+        last_name: file.last_name.as_deref().or(file.owner.as_deref()).ok_or_else(|| missing(HOLDER))?,
         iban: file.iban.as_deref().ok_or_else(|| missing("iban in the payee's file"))?,
         bic: file.bic.as_deref(),
     })
@@ -231,6 +245,7 @@ impl CheckoutOperation<'_> {
         let basket = lines.collect::<Result<Vec<_>, Failure>>()?;
         let description = self.wished.description.unwrap_or_default();
         let made = self.parts.made_number;
+        let holder = self.parts.payee.and_then(PayeeFile::holder);
         let operation = match self.plan.kind {
             Kind::Capture | Kind::Deposit => checkout::Operation::Deposit {
                 order_number: number()?,
@@ -270,13 +285,13 @@ impl CheckoutOperation<'_> {
                 amount: money()?,
                 order_reference: reference,
                 customer_statement: statement,
-                fund: self.fund(order_number)?,
+                fund: self.fund(order_number, holder.as_deref())?,
             },
         };
         Ok(outgoing(self.parts.base_url, checkout::request(&credentials, &operation)))
     }
 
-    fn fund<'a>(&'a self, order: Option<&'a str>) -> Result<checkout::Fund<'a>, Failure> {
+    fn fund<'a>(&'a self, order: Option<&'a str>, holder: Option<&'a str>) -> Result<checkout::Fund<'a>, Failure> {
         let payee = || self.parts.payee.ok_or_else(|| missing("--payee FILE"));
         let named = |value: &'a Option<String>, name: &str| {
             value.as_deref().ok_or_else(|| missing(&format!("{name} in the payee's file")))
@@ -287,7 +302,7 @@ impl CheckoutOperation<'_> {
                 source_order_number: order.ok_or_else(|| missing("a gateway order number"))?,
             },
             Some(Fund::SepaCt) => checkout::Fund::SepaCreditTransfer {
-                owner: named(&payee()?.owner, "owner")?,
+                owner: payee().and_then(|_| holder.ok_or_else(|| missing(HOLDER)))?,
                 bic: named(&payee()?.bic, "bic")?,
                 iban: named(&payee()?.iban, "iban")?,
             },
@@ -327,4 +342,30 @@ pub fn banks(
 ) -> Result<Outgoing, Failure> {
     let operation = checkout::Operation::FinancialInstitutions { payment_type, transaction_type, bank_country };
     Ok(outgoing(base_url, checkout::request(&credentials(contract, login)?, &operation)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payee_is_named_by_his_owner_or_his_last_name_whoever_asks() {
+        let file = |text: &str| serde_json::from_str::<PayeeFile>(text).expect("a payee");
+        for (text, holder, last_name) in [
+            (r#"{"owner": "Erika Mustermann", "iban": "x"}"#, Some("Erika Mustermann"), Some("Erika Mustermann")),
+            (r#"{"last_name": "Mustermann", "iban": "x"}"#, Some("Mustermann"), Some("Mustermann")),
+            (r#"{"first_name": "Erika", "last_name": "M", "iban": "x"}"#, Some("Erika M"), Some("M")),
+            (r#"{"first_name": "Erika", "iban": "x"}"#, None, None),
+        ] {
+            let file = file(text);
+            assert_eq!(file.holder().as_deref(), holder, "{text}");
+            match (payee(&file), last_name) {
+                (Ok(payee), Some(last_name)) => assert_eq!(payee.last_name, last_name, "{text}"),
+                (Err(failure), None) => {
+                    assert!(failure.message.contains("last_name (or owner)"), "{}", failure.message)
+                }
+                (Ok(_), None) | (Err(_), Some(_)) => panic!("{text}"),
+            }
+        }
+    }
 }

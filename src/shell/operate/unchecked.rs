@@ -1,6 +1,7 @@
 //! A dry run of an operation whose order nobody knows: the plan the arguments alone make. It is printed and never sent.
 
 use crate::core::account::{Account, Contract};
+use crate::core::follow_up;
 use crate::core::operation::{Endpoint, Fund, Kind, Plan, Target, Wish};
 use crate::engine::Refusal;
 use crate::words::id::GatewayOrderNumber;
@@ -42,6 +43,9 @@ pub fn plan(accounts: &[&Account], wish: &Wish) -> Result<Plan, Refusal> {
     if needs_amount && amount.is_none() {
         return Err(refuse("say --amount"));
     }
+    // Nothing says that it is an invoice, nor that it is none.
+    let is_signed = kind == Kind::Credit && matches!(target, Target::Wpg { .. });
+    let means = amount.filter(|_| is_signed).map(follow_up::credit_means);
     Ok(Plan {
         kind,
         merchant: account.name.clone(),
@@ -52,6 +56,7 @@ pub fn plan(accounts: &[&Account], wish: &Wish) -> Result<Plan, Refusal> {
         target,
         before: Vec::new(),
         checked: Vec::new(),
+        means,
     })
 }
 

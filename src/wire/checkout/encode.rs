@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::backend::Credentials;
 use super::fingerprint::{self, FINGERPRINT, ORDER, REQUEST_FINGERPRINT, SECRET};
+use super::signed;
 use crate::core::account::Product;
 use crate::core::message::{PaymentState, Scheme};
 use crate::wire::form::{self, Charset, Form};
@@ -240,23 +241,6 @@ pub fn verify_request(body: &[u8], c: &Credentials<'_>) -> bool {
         .is_some_and(|digest| fingerprint::matches(&digest, given(REQUEST_FINGERPRINT)))
 }
 
-/// Signed fields after the common ones, in an order that fits every operation: each has a few of them. Baskets follow
-/// as they stand in the body.
-#[rustfmt::skip]
-const SIGNED: &[&str] = &[
-    "orderNumber", "paymentNumber", "creditNumber", "sourceOrderNumber", "autoDeposit", "orderDescription", "amount",
-    "currency", "orderReference", "merchantReference", "customerStatement", "mandateId", "mandateSignatureDate",
-    "creditorId", "dueDate", "transactionIdentifier", "useIbanBic", "merchantTokenizationFlag", "periodicType",
-    "paymentType", "transactionType", "bankCountry",
-];
-/// The same for transferFund, where the source order follows the kind of transfer.
-#[rustfmt::skip]
-const SIGNED_IN_TRANSFER: &[&str] = &[
-    "orderNumber", "creditNumber", "orderDescription", "amount", "currency", "orderReference", "customerStatement",
-    "fundTransferType", "sourceOrderNumber", "consumerEmail", "consumerWalletId", "bankAccountOwner", "bankBic",
-    "bankAccountIban",
-];
-
 /// The names a request signs, in order, read back from the request: what the gateway does to check it.
 fn signed_names(form: &Form, product: Product) -> Vec<&str> {
     let has = |name: &&str| form.get(name).is_some() || *name == SECRET;
@@ -264,9 +248,11 @@ fn signed_names(form: &Form, product: Product) -> Vec<&str> {
         Product::Page => &["customerId", "shopId", "toolkitPassword", SECRET, "command", "language"],
         Product::Seamless => &["customerId", "shopId", "password", SECRET, "language"],
     };
-    let own = if form.get("fundTransferType").is_some() { SIGNED_IN_TRANSFER } else { SIGNED };
-    let basket = form.fields().iter().map(|(name, _)| name.as_str()).filter(|name| name.starts_with("basketItem"));
-    common.iter().chain(own).copied().filter(has).chain(basket).collect()
+    let is_transfer = form.get("fundTransferType").is_some();
+    let names = form.fields().iter().map(|(name, _)| name.as_str());
+    let mut own: Vec<_> = names.filter_map(|name| Some((signed::place(is_transfer, name)?, name))).collect();
+    own.sort_unstable();
+    common.iter().copied().filter(has).chain(own.into_iter().map(|(_, name)| name)).collect()
 }
 
 #[derive(Default)]

@@ -20,6 +20,7 @@ pub mod operations;
 mod outcome;
 pub mod reply;
 pub mod request;
+mod signed;
 pub mod init;
 pub mod started;
 

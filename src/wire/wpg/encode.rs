@@ -141,6 +141,11 @@ pub(super) fn escaped(text: &str) -> String {
     escaped
 }
 
+/// An object of the members that there are: the gateway writes no null.
+fn members<const N: usize>(all: [(&str, Option<Value>); N]) -> Value {
+    all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<Map<_, _>>().into()
+}
+
 /// `{"payment":{…}}`, as REST and notifications write it: epoch milliseconds, amounts as numbers.
 pub fn payment_json(t: &Transaction) -> String {
     answer_json(t, &Links::default())
@@ -173,11 +178,18 @@ pub fn answer_json(t: &Transaction, links: &Links<'_>) -> String {
     let described = |code: &str| status_code(code).map(|known| known.name);
     let statuses = t.statuses.iter();
     let statuses: Vec<Value> = statuses
-        .map(|s| json!({ "code": s.code, "description": described(&s.code), "severity": s.severity }))
+        .map(|s| {
+            let text = |text: Option<&str>| text.map(Value::from);
+            members([
+                ("code", text(Some(&s.code))),
+                ("description", text(described(&s.code))),
+                ("severity", text(s.severity.as_deref())),
+            ])
+        })
         .collect();
     payment.insert("statuses".to_owned(), json!({ "status": statuses }));
     let url = links.redirect_of(t);
-    let method = |name: Option<&str>| json!({ "url": url, "name": name });
+    let method = |name: Option<&str>| members([("url", url.map(Value::from)), ("name", name.map(Value::from))]);
     let methods: Vec<Value> = match t.payment_methods.is_empty() && t.redirect_only {
         true => vec![method(None)],
         false => t.payment_methods.iter().map(|name| method(Some(name))).collect(),
@@ -189,7 +201,10 @@ pub fn answer_json(t: &Transaction, links: &Links<'_>) -> String {
         payment.insert("custom-fields".to_owned(), json!({ "custom-field": fields }));
     }
     if let Some(periodic) = &t.periodic {
-        let periodic = json!({ "periodic-type": periodic.periodic_type, "sequence-type": periodic.sequence_type });
+        let periodic = members([
+            ("periodic-type", periodic.periodic_type.as_deref().map(Value::from)),
+            ("sequence-type", periodic.sequence_type.as_deref().map(Value::from)),
+        ]);
         payment.insert("periodic".to_owned(), periodic);
     }
     let mut members: Vec<String> =
