@@ -161,6 +161,8 @@ fn lists_of_payments_come_in_many_wrappers() {
         (format!(r#"{{"payment":[{json},{json}]}}"#), 2),
         (format!(r#"{{"payment":{json}}}"#), 1),
         (r#"{"multi-payments":{}}"#.to_owned(), 0),
+        (r#"{"multi-payments":{"payments":{}}}"#.to_owned(), 0),
+        (r#"{"payments":{"payments":{}}}"#.to_owned(), 0),
         (format!(r#"{{"multi-payments":{{"payment":[{json},{json}]}}}}"#), 2),
         (format!(r#"{{"multi-payments":{{"payments":{{"payment":[{json}]}}}}}}"#), 1),
         (json.to_owned(), 1),
@@ -374,8 +376,10 @@ fn a_document_among_unsigned_names_is_the_message_and_signed_names_are_it_themse
     assert_eq!(message.transactions, std::slice::from_ref(&t));
     let signed = format!("{}&base64payload={wrapped}", nvp(&Transaction { order_number: None, ..t }, SECRET));
     assert_eq!(decode(signed.as_bytes(), Some(&key())).expect("readable").format.name(), "nvp");
-    let nonsense = "request_id=r-1&transaction_state=failed&eppresponse=%3F";
-    assert_eq!(one(nonsense).request_id.as_deref(), Some("r-1"));
+    for nonsense in ["%3F", "PGE%2B", "PGEvPg=="] {
+        let beside = format!("request_id=r-1&transaction_state=failed&eppresponse={nonsense}");
+        assert_eq!(one(&beside).request_id.as_deref(), Some("r-1"), "{nonsense}");
+    }
 }
 
 #[test]

@@ -57,6 +57,14 @@ impl Passed {
         }
     }
 
+    /// The room the evidence goes on taking until it is told.
+    pub fn into_room(self) -> Option<OwnedSemaphorePermit> {
+        match self {
+            Passed::Whole { copy, .. } => copy.held,
+            Passed::Cut { .. } | Passed::Broken | Passed::Unreadable(_) | Passed::Silent => None,
+        }
+    }
+
     /// What follows on the shop's connection; or what is left to tell the shop.
     pub fn finished(&self, request: &RequestHead, way: &Way) -> Result<After, Reply> {
         match self {

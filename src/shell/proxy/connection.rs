@@ -55,7 +55,9 @@ pub async fn serve(shop: TcpStream, way: Arc<Way>) {
             Ok(After::Goes) => recorder.tell(told).await,
             Ok(After::Closes) => {
                 connection.shop.sender.finish(REPLY_DEADLINE).await;
-                return recorder.tell(told).await;
+                recorder.tell(told).await;
+                // A gateway may have answered before it heard all: what the shop still sends must not take that away.
+                return connection.linger().await;
             }
             Ok(After::Breaks) => {
                 if let Some(socket) = &socket {
@@ -204,7 +206,7 @@ impl Connection {
                 Err(NotKept::Late(_)) => Some(Asked::by(keep, None)),
                 Err(_) => None,
             });
-            let told = Told { asked: asked.collect(), is_of_many, what: ResponseWhat::NotSent, private };
+            let told = Told { asked: asked.collect(), is_of_many, what: ResponseWhat::NotSent, private, _room: None };
             return (Err(reply), Some(told));
         }
         lost.iter().for_each(|why| way.recorder.passes_unkept(&way.merchant, None, why));
@@ -220,11 +222,12 @@ impl Connection {
         }
         let is_sent = self.send(head, collected).await;
         let passed = self.answer(head, !asked.is_empty()).await;
-        let told = Told { asked, is_of_many, what: passed.evidence(), private };
+        let what = passed.evidence();
         let after = match passed.finished(head, &way) {
             Ok(after) if after != After::Breaks && !is_sent => Ok(After::Closes),
             after => after,
         };
+        let told = Told { asked, is_of_many, what, private, _room: passed.into_room() };
         (after, Some(told))
     }
 

@@ -1,7 +1,8 @@
 //! What passed while it could not be kept: held in memory until it can be, and told to a person.
 //!
-//! Only `fail-open` brings anything here. A process that ends first takes its content along: the log has one line
-//! for each request, and the alert says from when to when the shop's orders must be compared.
+//! Requests come here by `fail-open` only; answers, and that something was not sent, by both ways. A process that ends
+//! first takes its content along: the log has one line for each request, and the alert says from when to when the shop's
+//! orders must be compared.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
 
@@ -29,6 +30,8 @@ pub struct Told {
     pub is_of_many: bool,
     pub what: ResponseWhat,
     pub private: Private,
+    /// What the answer's body takes of the room for bodies, until it is told.
+    pub _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Told {
@@ -84,14 +87,15 @@ impl Recorder {
     /// Journals what became of a request. A store that is down gets it later.
     pub async fn tell(&self, told: Option<Told>) {
         let Some(told) = told else { return };
-        let what = match &told.what {
-            ResponseWhat::Answered { http_status, body } if !told.is_readable(body) => {
-                ResponseWhat::AnsweredUnread { http_status: *http_status }
-            }
-            what => what.clone(),
+        let unread = match &told.what {
+            ResponseWhat::Answered { http_status, body } if !told.is_readable(body) => Some(*http_status),
+            _ => None,
         };
-        for asked in told.asked {
-            let what = what.clone();
+        let Told { asked, what, _room, .. } = told;
+        let what = unread.map_or(what, |http_status| ResponseWhat::AnsweredUnread { http_status });
+        // The last of them takes the body itself.
+        let parts = std::iter::repeat_n(what, asked.len());
+        for (asked, what) in asked.into_iter().zip(parts) {
             match asked {
                 Asked::Submission { merchant, request_id } => {
                     self.responded(ResponseSeen { merchant, request_id, what }).await;

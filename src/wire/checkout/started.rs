@@ -14,22 +14,13 @@ use super::backend::error_codes;
 use super::confirm::LIMITS;
 use super::fingerprint::REQUEST_FINGERPRINT;
 use crate::core::message::{Authenticity, Dialect, Format, Message};
-use crate::wire::form::{Charset, Flaw, Form, NotAForm, shown};
+use crate::wire::form::{Charset, Form, NotAForm, shown};
 
 /// Names that one of the answers has.
 const ANSWERS: [&str; 3] = ["redirectUrl", "storageId", "javascriptUrl"];
 /// Names that other messages have: replies of the back end, confirmations, and the requests themselves.
 const OTHERS: [&str; 6] =
     ["status", "paymentState", "responseFingerprint", "responseFingerprintOrder", REQUEST_FINGERPRINT, "customerId"];
-
-/// Why an answer can't be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
-    #[error(transparent)]
-    NotAForm(#[from] NotAForm),
-    #[error("`{name}` occurs twice, which leaves open what it says")]
-    Twice { name: String },
-}
 
 /// Whether a form is such an answer.
 pub fn is_answer(body: &[u8]) -> bool {
@@ -39,18 +30,19 @@ pub fn is_answer(body: &[u8]) -> bool {
 }
 
 /// Reads such an answer: it speaks of no transaction, and nothing but its connection vouches for it. Its fields are
-/// shown as they are.
-pub fn decode(body: &[u8]) -> Result<Message, Unreadable> {
+/// shown as they are; one that is ambiguous as a form is refuted, as every form is.
+///
+/// # Errors
+/// Where the body is no form at all.
+pub fn decode(body: &[u8]) -> Result<Message, NotAForm> {
     let form = Form::read(body, &LIMITS, Charset::Utf8OrLatin1)?;
-    if let Some(Flaw::DuplicateName { name }) = form.flaw() {
-        return Err(Unreadable::Twice { name: shown(name) });
-    }
+    let unsigned = || "answers are unsigned: only the connection they came over vouches for them".to_owned();
     Ok(Message {
         dialect: Dialect::Checkout,
         format: Format::Form,
-        authenticity: Authenticity::Unverifiable {
-            scheme: None,
-            reason: Some("answers are unsigned: only the connection they came over vouches for them".to_owned()),
+        authenticity: match form.flaw() {
+            Some(flaw) => Authenticity::Refuted { scheme: None, reason: flaw.to_string() },
+            None => Authenticity::Unverifiable { scheme: None, reason: Some(unsigned()) },
         },
         transactions: Vec::new(),
         payment_state: None,
@@ -100,7 +92,8 @@ mod tests {
         let refused = decode(encode::errors_reply(Product::Seamless, None, &errors).as_bytes()).expect("an answer");
         assert_eq!(refused.error_code.as_deref(), Some("11051"));
         assert_eq!(refused.unverified.get("error.2.message").map(String::as_str), Some("Currency is missing."));
-        let twice = decode(b"redirectUrl=a&redirectUrl=b").expect_err("which one?");
-        assert_eq!(twice.to_string(), "`redirectUrl` occurs twice, which leaves open what it says");
+        for ambiguous in ["redirectUrl=a&redirectUrl=b", "redirectUrl=a%00", "redirectUrl=a%00&redirectUrl=b"] {
+            assert!(decode(ambiguous.as_bytes()).expect("an answer").authenticity.is_refuted(), "{ambiguous}");
+        }
     }
 }

@@ -101,8 +101,10 @@ pub fn decode(body: &[u8], key: Option<&Key>) -> Result<Message, Unreadable> {
     }
     match sniff(body) {
         Some(Shape::Nvp) => {
-            if let Some((wrapped, shape)) = beside_nvp(body)? {
-                return read(&wrapped, shape, key);
+            if let Some((wrapped, shape)) = beside_nvp(body)?
+                && let Ok(message) = read(&wrapped, shape, key)
+            {
+                return Ok(message);
             }
             return read(body, Shape::Nvp, key);
         }

@@ -59,13 +59,13 @@ fn payments<'j, 'a>(document: &'j Document<'a>) -> Result<Vec<&'j Json<'a>>, Unr
     let root = &document.value;
     let held = LISTS.map(|name| root.get(name));
     let found: Vec<&Json> = match (root.get("payment"), held) {
-        (None, [Some(list), None] | [None, Some(list)]) => listed(list),
+        (None, [Some(list), None] | [None, Some(list)]) => listed(list)?,
         (Some(payment), [None, None]) => items(payment, "payment"),
         (None, [None, None]) if PAYMENT_NAMES.iter().any(|name| root.get(name).is_some()) => vec![root],
         (None, [None, None]) => {
             return Err(Unreadable::new("json: neither `payment`, `payments` nor a payment's own names".to_owned()));
         }
-        _ => return Err(Unreadable::new("json: both `payment` and `payments` at the root".to_owned())),
+        _ => return Err(two_lists("at the root")),
     };
     // `{"payments":[{"payment":{…}}]}` wraps once more.
     let found: Vec<&Json> = found.into_iter().map(|payment| payment.get("payment").unwrap_or(payment)).collect();
@@ -75,13 +75,19 @@ fn payments<'j, 'a>(document: &'j Document<'a>) -> Result<Vec<&'j Json<'a>>, Unr
     }
 }
 
-/// The payments of a list; `multi-payments` holds its payments directly or in a `payments` of its own, as in XML.
-fn listed<'j, 'a>(list: &'j Json<'a>) -> Vec<&'j Json<'a>> {
-    match list {
-        Json::Object(members) if members.is_empty() => Vec::new(),
-        Json::Object(_) => items(list.get("payments").unwrap_or(list), "payment"),
-        _ => items(list, "payment"),
+/// The payments of a list; `multi-payments` holds its payments directly or in a `payments` of its own, as in XML. The
+/// depth of a document is bounded, and with it this.
+fn listed<'j, 'a>(list: &'j Json<'a>) -> Result<Vec<&'j Json<'a>>, Unreadable> {
+    match (list, list.get("payments"), list.get("payment")) {
+        (Json::Object(members), _, _) if members.is_empty() => Ok(Vec::new()),
+        (_, Some(_), Some(_)) => Err(two_lists("in one list")),
+        (_, Some(inner), None) => listed(inner),
+        (_, None, _) => Ok(items(list, "payment")),
     }
+}
+
+fn two_lists(place: &str) -> Unreadable {
+    Unreadable::new(format!("json: two of `payment`, `payments` and `multi-payments` {place}"))
 }
 
 /// `{"status":[…]}`, `{"status":{…}}`, `[…]` or the object itself: all are lists.

@@ -99,9 +99,14 @@ pub fn v2(payload: &[u8], secret: &[u8]) -> String {
 /// The payload of a v2 signature, if its HMAC over the decoded bytes verifies. The payload may hold
 /// the secret itself (two published samples leak it): never log it.
 ///
-/// Some senders leave the `+` of Base64 unescaped, and a form reads it as a blank; there is no other blank in Base64.
+/// Blanks in it are nothing; or each was a `+`, which some senders leave unescaped and a form reads as a blank.
 pub fn v2_payload(signature: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
-    let signature: Vec<u8> = signature.iter().map(|b| if *b == b' ' { b'+' } else { *b }).collect();
+    let with_pluses = || signature.iter().map(|b| if *b == b' ' { b'+' } else { *b }).collect::<Vec<u8>>();
+    let has_blank = signature.contains(&b' ');
+    v2_payload_of(signature, secret).or_else(|| has_blank.then(|| v2_payload_of(&with_pluses(), secret)).flatten())
+}
+
+fn v2_payload_of(signature: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
     let dot = signature.iter().position(|b| *b == b'.')?;
     let payload = base64(&signature[..dot])?;
     let tag = base64(&signature[dot + 1..])?;
