@@ -6,6 +6,7 @@
 
 mod cell;
 mod list;
+mod records;
 mod rejects;
 
 use std::collections::BTreeMap;
@@ -63,13 +64,17 @@ pub struct Import {
 pub fn run(wish: &Import) -> Result<u8, Failure> {
     let started = Instant::now();
     let format = wish.format.unwrap_or_else(|| by_ending(&wish.list));
-    let map = map(wish)?;
+    let map = match format {
+        Format::Csv => map(wish)?,
+        // Its rows are submissions as they stand; what is wrong with one is told by its field.
+        Format::Jsonl => Map { columns: BTreeMap::new(), ..Map::default() },
+    };
     let (file, bytes) = name_of_contents(&wish.list, format, &map)?;
     let mut list = List::open(&wish.list, format, &map)?;
     let known = if wish.again { None } else { progress(wish, &file)? };
     let resumed = known.as_ref().map_or(0, |known| known["offset"].as_u64().unwrap_or(0));
     let is_finished = known.as_ref().is_some_and(|known| !known["finished_at"].is_null());
-    let rejects = Rejects::beside(&wish.list, list.headings().cloned(), map.delimiter)
+    let rejects = Rejects::beside(&wish.list, &list, &map)
         .map_err(|e| Failure::new(exit::USAGE, format!("can't write beside {}: {e}", wish.list.display())))?;
     let mut run = Run {
         wish,
@@ -260,9 +265,13 @@ impl Run<'_> {
         let body = serde_json::to_vec(&sent).map_err(|e| Failure::new(exit::FAULT, format!("can't ask: {e}")))?;
         let answer = source::daemon_only(&self.wish.file, "POST", "/v1/import", body).map_err(again)?;
         let said = answer.ok().map_err(again)?;
+        // They are told in the order they were sent in.
+        let mut rows = self.rows.iter();
         for skipped in said["skipped"].as_array().map(Vec::as_slice).unwrap_or_default() {
             let number = skipped["line"].as_u64().unwrap_or(0);
-            let Some(row) = self.rows.iter().find(|row| row.line == number) else { continue };
+            let Some(row) = rows.find(|row| row.line == number) else {
+                return Err(Failure::new(exit::FAULT, format!("the daemon skipped line {number}, which was not sent")));
+            };
             self.rejects
                 .add(number, &row.raw, &because(self.map, skipped))
                 .map_err(|e| unwritten(self.rejects.path(), &e))?;
@@ -338,6 +347,9 @@ fn finish(run: Run, resumed: u64, was_finished: bool, took: Duration) -> Result<
             ));
         } else if resumed > 0 && !run.wish.dry_run {
             line(&format!("went on behind row {resumed}"));
+        }
+        if rows == 0 {
+            line("it holds no rows: nothing was there to take");
         }
         let would = if run.wish.dry_run { "would be " } else { "" };
         line(&format!(
