@@ -151,6 +151,51 @@ fn a_quote_left_open_takes_no_other_row_with_it() {
 }
 
 #[test]
+fn a_rehearsal_finds_what_the_list_contradicts_far_from_it() {
+    let shop = Shop::new();
+    let daemon = shop.start();
+    let path = shop.path("orders.jsonl");
+    let row = |id: &str, amount: &str, number: &str| {
+        let number = if number.is_empty() { String::new() } else { format!(",\"gateway_order_number\":\"{number}\"") };
+        format!(
+            "{{\"merchant\":\"shop-at\",\"request_id\":\"{id}\",\"amount\":\"{amount}\",\"currency\":\"EUR\"{number}}}\n"
+        )
+    };
+    let far = |tag: &str| (0..300).map(|n| row(&format!("{tag}-{n}"), "1", "")).collect::<String>();
+    let refused = row("late", "no amount", "");
+    let text = [
+        &row("same", "1", ""),
+        &row("other", "1", ""),
+        &row("number", "1", ""),
+        &refused,
+        &far("a"),
+        &row("same", "1.0", ""),
+        &row("other", "2", ""),
+        &row("number", "1", "77001"),
+        &row("late", "5", ""),
+        &far("b"),
+        &row("same", "1", ""),
+        &row("other", "1", ""),
+        &row("number", "1", "77002"),
+        &row("late", "6", ""),
+    ];
+    std::fs::write(&path, text.map(String::as_str).concat()).expect("written");
+    let path = path.to_str().expect("text");
+    const COUNTS: [&str; 6] = ["rows", "created", "same", "amended", "conflicts", "refused"];
+    let expected = vec![612, 604, 3, 1, 3, 1];
+    let (code, tried) = summary(&shop, &["--dry-run", path]);
+    let told =
+        || ["", ".reasons"].map(|end| std::fs::read_to_string(format!("{path}.rejected{end}")).expect("rejects"));
+    assert_eq!((code, numbers(&tried, &COUNTS)), (Some(65), expected.clone()));
+    assert!(tried["not_compared_from_line"].is_null());
+    let rehearsed = told();
+    let (code, said) = summary(&shop, &[path]);
+    assert_eq!((code, numbers(&said, &COUNTS)), (Some(65), expected), "as it was told");
+    assert_eq!(told(), rehearsed);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn json_lines_are_submissions_as_they_stand() {
     let shop = Shop::new();
     let daemon = shop.start();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use clap::ValueEnum;
@@ -44,6 +44,8 @@ pub enum Raw {
 pub struct Row {
     /// The line it begins on, from 1.
     pub line: u64,
+    /// Where it begins, in bytes of the file.
+    pub at: u64,
     pub raw: Raw,
     /// The JSON of a submission, or what is wrong with the row.
     pub read: Result<Box<RawValue>, String>,
@@ -74,6 +76,16 @@ impl List {
             List::Csv(csv) => csv.next(),
             List::Lines(lines) => lines.next(),
         }
+    }
+
+    /// The row that begins at a byte where one was found. Its line is not known then.
+    pub fn row_at(&mut self, at: u64) -> Result<Option<Row>, Failure> {
+        let (went, shown) = match self {
+            List::Csv(csv) => (csv.records.go_to(at), &csv.shown),
+            List::Lines(lines) => (lines.go_to(at), &lines.shown),
+        };
+        went.map_err(|e| Failure::new(exit::DATA, format!("can't read {shown}: {e}")))?;
+        self.next()
     }
 
     /// Bytes of the file behind the last row.
@@ -143,12 +155,13 @@ impl Csv {
                 Some(record) => break record,
             }
         };
+        let at = self.records.position() - text.len() as u64;
         let raw = match &cells {
             Ok(_) => Raw::Csv(text),
             Err(_) => Raw::Torn(text),
         };
         let read = cells.map_err(|flaw| flaw.to_string()).and_then(|cells| self.submission(&cells));
-        Ok(Some(Row { line, raw, read }))
+        Ok(Some(Row { line, at, raw, read }))
     }
 
     fn submission(&self, cells: &ByteRecord) -> Result<Box<RawValue>, String> {
@@ -207,6 +220,12 @@ pub struct Lines {
 }
 
 impl Lines {
+    fn go_to(&mut self, position: u64) -> std::io::Result<()> {
+        self.reader.seek(SeekFrom::Start(position))?;
+        (self.bytes, self.line) = (position, u64::from(position > 0));
+        Ok(())
+    }
+
     fn next(&mut self) -> Result<Option<Row>, Failure> {
         loop {
             let mut text = Vec::new();
@@ -216,6 +235,7 @@ impl Lines {
             if read == 0 {
                 return Ok(None);
             }
+            let at = self.bytes;
             self.line += 1;
             self.bytes += read as u64;
             if text.len() > ROW_MAX_BYTES {
@@ -227,7 +247,7 @@ impl Lines {
                 }
                 text.truncate(LONG_ROW_SHOWN_BYTES);
                 let read = Err(too_long());
-                return Ok(Some(Row { line: self.line, raw: Raw::Cut(text), read }));
+                return Ok(Some(Row { line: self.line, at, raw: Raw::Cut(text), read }));
             }
             if self.line == 1 && text.starts_with(b"\xef\xbb\xbf") {
                 text.drain(..3);
@@ -241,7 +261,7 @@ impl Lines {
                 Ok(text) => serde_json::from_str::<Box<RawValue>>(text).map_err(|e| format!("not JSON: {e}")),
                 Err(_) => Err("not UTF-8".to_owned()),
             };
-            return Ok(Some(Row { line: self.line, raw: Raw::Line(text.to_vec()), read }));
+            return Ok(Some(Row { line: self.line, at, raw: Raw::Line(text.to_vec()), read }));
         }
     }
 }

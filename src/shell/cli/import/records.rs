@@ -4,7 +4,7 @@
 //! nobody sees that they are gone. Here such a record is flawed, with all the lines it swallowed. Quotes inside a cell
 //! that does not begin with one are text (`TV 15"`). The rules are RFC 4180's; lines may end in LF too.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 
 use csv::ByteRecord;
 
@@ -98,6 +98,15 @@ impl<R: Read> Records<R> {
                 Err(flaw) => return Ok(Some(Record { line, text, cells: Err(flaw) })),
             }
         }
+    }
+}
+
+impl<R: Read + Seek> Records<R> {
+    /// Goes on at a record behind the first. Its line is not known then.
+    pub fn go_to(&mut self, position: u64) -> std::io::Result<()> {
+        self.reader.seek(SeekFrom::Start(position))?;
+        (self.bytes, self.lines) = (position, 1);
+        Ok(())
     }
 }
 

@@ -246,6 +246,40 @@ fn rejected_json_lines_stand_as_they_were_and_their_reasons_beside_them() {
 }
 
 #[test]
+fn a_row_is_found_again_where_it_begins() {
+    let csv = "\u{feff}merchant;request_id;amount;currency\r\n\r\nm;\"r\r\n1\";1;EUR\r\nm;r-2;2;EUR\r\nm;r-3;3;EUR";
+    let lines = "\u{feff}{\"a\": 1}\n\n {\"a\": 2}\r\n{\"a\": 3}";
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in [("orders.csv", csv), ("orders.jsonl", lines)] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        let mut list = List::open(&path, by_ending(&path), &Map { delimiter: b';', ..Map::default() }).expect("opened");
+        let rows: Vec<Row> = std::iter::from_fn(|| list.next().expect("read")).collect();
+        assert_eq!(rows.len(), 3, "{name}");
+        for row in rows.iter().rev() {
+            let again = list.row_at(row.at).expect("read").expect("a row");
+            let json = |row: &Row| row.read.as_ref().ok().map(|json| json.get().to_owned());
+            assert_eq!(json(&again), json(row), "{name}");
+            assert!(again.at == row.at && json(row).is_some(), "{name}: {row:?}");
+        }
+    }
+}
+
+#[test]
+fn what_a_killed_run_leaves_says_what_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("orders.csv");
+    std::fs::write(&path, "merchant,request_id,amount,currency\n").expect("written");
+    let mut list = List::open(&path, Format::Csv, &Map::default()).expect("opened");
+    assert!(list.next().expect("a heading and no rows").is_none());
+    let _unfinished = Rejects::beside(&path, &list, &Map::default()).expect("a folder of ours");
+    let names = std::fs::read_dir(folder.path()).expect("a folder");
+    let names: Vec<String> = names.map(|e| e.expect("an entry").file_name().into_string().expect("text")).collect();
+    let is_telling = |name: &String| name.starts_with("orders.csv.rejected.") && name.ends_with(".unfinished");
+    assert!(names.len() == 2 && names.iter().any(is_telling), "{names:?}");
+}
+
+#[test]
 fn a_map_is_refused_by_its_key() {
     let refused = |text: &str| {
         let folder = tempfile::tempdir().expect("a folder");
