@@ -10,7 +10,7 @@ use csv::ByteRecord;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::cell;
-use super::records::{Record, Records};
+use super::records::{Broken, Record, Records};
 use crate::shell::cli::Failure;
 use crate::shell::config::import::Import;
 use crate::shell::exit;
@@ -123,15 +123,21 @@ pub struct Csv {
 impl Csv {
     fn open(file: File, path: &Path, import: Import) -> Result<Csv, Failure> {
         let mut records = Records::new(file, import.delimiter, ROW_MAX_BYTES);
-        let first = records.next().map_err(|e| unreadable(path, &e))?;
+        let first = records.next().map_err(|e| match e {
+            Broken::TooLong { max_bytes, .. } => {
+                let why = format!("its heading is longer than {max_bytes} bytes; do its lines end in CR alone?");
+                unreadable(path, &why)
+            }
+            Broken::Io(e) => unreadable(path, &e),
+        })?;
         let Record { text, cells, .. } = first.ok_or_else(|| unreadable(path, &"it is empty"))?;
         if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
             return Err(unreadable(path, &"it is UTF-16; save it as UTF-8"));
         }
-        let cells = cells.map_err(|flaw| unreadable(path, &format!("its heading: {flaw}")))?;
         if text.windows(2).any(|two| two[0] == b'\r' && two[1] != b'\n') {
             return Err(unreadable(path, &"its lines end in CR alone; save it with LF or CRLF"));
         }
+        let cells = cells.map_err(|flaw| unreadable(path, &format!("its heading: {flaw}")))?;
         let mut texts = Vec::new();
         for heading in &cells {
             let text = import.encoding.decode_without_bom_handling_and_without_replacement(heading);

@@ -86,12 +86,15 @@ fn lines_are_counted_as_an_editor_counts_them() {
 #[test]
 fn a_list_that_can_not_be_read_is_refused_whole() {
     let endless = format!("merchant,request_id,amount,currency\nm,\"{}", "x\n".repeat(list::ROW_MAX_BYTES));
+    let long = endless.replace('\n', "\r");
     for (bytes, says) in [
         (&b""[..], "it is empty"),
         (b"merchant,request_id,currency\n", "no column `amount`"),
         (b"merchant,request_id,amount,amount,currency\n", "the column `amount` twice"),
         (b"merchant,request_id,\"amount,currency\n", "its heading: the quote opened on line 1 is never closed"),
         (b"merchant,request_id,amount,currency\rm,r,1,EUR\r", "its lines end in CR alone"),
+        (b"merchant,request_id,amount,currency\rm,\"r,1,EUR\r", "its lines end in CR alone"),
+        (long.as_bytes(), "do its lines end in CR alone?"),
         (b"\xff\xfem\0e\0r\0", "UTF-16"),
         (b"merchant,request_id,amount,currency,\xe4\n", "set `encoding`"),
         (endless.as_bytes(), "is a quote not closed?"),
