@@ -122,6 +122,16 @@ impl Admin {
         })
     }
 
+    /// The answer itself, or, where nothing was found under an account that is not configured, that there is no such
+    /// account. The books may hold more accounts than are configured now, so they are asked first.
+    fn or_no_account(&self, merchant: &MerchantName, answer: Answer) -> Answer {
+        let accounts = &self.writer.engine.policy.accounts;
+        if answer.status() != StatusCode::NOT_FOUND || accounts.contains_key(merchant) {
+            return answer;
+        }
+        refused(StatusCode::NOT_FOUND, submission_json::no_such_account(accounts))
+    }
+
     /// Answers with what a reading finds; `None` is 404.
     async fn read(
         &self,
@@ -249,14 +259,18 @@ async fn payment(State(admin): State<Admin>, Path((merchant, request_id)): Path<
     let (Ok(merchant), Ok(request_id)) = (MerchantName::new(&merchant), RequestId::new(&request_id)) else {
         return refused(StatusCode::NOT_FOUND, refusal("nothing is known under this id", None, None));
     };
-    admin.read(move |engine, view, now| engine.payment(view, &merchant, &request_id, now)).await
+    let name = merchant.clone();
+    let answer = admin.read(move |engine, view, now| engine.payment(view, &merchant, &request_id, now)).await;
+    admin.or_no_account(&name, answer)
 }
 
 async fn order(State(admin): State<Admin>, Path((merchant, order_number)): Path<(String, String)>) -> Answer {
     let (Ok(merchant), Ok(order_number)) = (MerchantName::new(&merchant), OrderNumber::new(&order_number)) else {
         return refused(StatusCode::NOT_FOUND, refusal("nothing is known under this id", None, None));
     };
-    admin.read(move |engine, view, now| engine.order(view, &merchant, &order_number, now)).await
+    let name = merchant.clone();
+    let answer = admin.read(move |engine, view, now| engine.order(view, &merchant, &order_number, now)).await;
+    admin.or_no_account(&name, answer)
 }
 
 type Parameters = Query<BTreeMap<String, String>>;

@@ -17,6 +17,7 @@ use serde_json::json;
 
 use super::admin::{Admin, Answer, down, json, refused};
 use super::json_fields::refusal;
+use super::submission_json::no_such_account;
 use crate::core::operation::{Operator, Plan, Wish};
 use crate::engine::books;
 use crate::engine::operations::{Concluded, Operate, Operated, Told};
@@ -77,6 +78,10 @@ async fn operations(State(admin): State<Admin>, body: Body) -> Answer {
         Ok(asked) => asked,
         Err(answer) => return answer,
     };
+    let accounts = &admin.writer.engine.policy.accounts;
+    if asked.wish.merchant.as_ref().is_some_and(|name| !accounts.contains_key(name)) {
+        return refused(StatusCode::UNPROCESSABLE_ENTITY, no_such_account(accounts));
+    }
     match asked {
         Asked { wish, expected: None, request_id: None, made_number: None, by: None } => {
             let planned = admin

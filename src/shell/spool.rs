@@ -183,7 +183,7 @@ fn notification(bytes: &[u8], accounts: &Accounts) -> Result<Incoming, Refusal> 
     let merchant = MerchantName::new(&name)
         .ok()
         .filter(|name| accounts.contains_key(name))
-        .ok_or_else(|| refusal("no such merchant account", Some("merchant"), None))?;
+        .ok_or_else(|| submission_json::no_such_account(accounts))?;
     let body = base64::engine::general_purpose::STANDARD
         .decode(body)
         .map_err(|_| refusal("is not Base64 (standard alphabet, padded)", Some("body_base64"), None))?;

@@ -106,12 +106,15 @@ fn merchant(fields: &mut Fields, accounts: &Accounts) -> Result<(MerchantName, D
     let known = MerchantName::new(&text).ok().and_then(|name| accounts.get(&name));
     match known {
         Some(account) => Ok((account.name.clone(), account.dialect())),
-        None => {
-            let names: Vec<&str> = accounts.keys().map(MerchantName::as_str).collect();
-            let hint = format!("configured are: {}", names.join(", "));
-            Err(refusal("no such merchant account", Some("merchant"), Some(&hint)))
-        }
+        None => Err(no_such_account(accounts)),
     }
+}
+
+/// What is said where a merchant account is named that there is not.
+pub fn no_such_account(accounts: &Accounts) -> Refusal {
+    let names: Vec<&str> = accounts.keys().map(MerchantName::as_str).collect();
+    let hint = format!("configured are: {}", names.join(", "));
+    refusal("no such merchant account", Some("merchant"), Some(&hint))
 }
 
 fn request_id(fields: &mut Fields) -> Result<RequestId, Refusal> {

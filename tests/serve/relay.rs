@@ -152,3 +152,35 @@ fn a_slow_shop_holds_up_no_other_and_the_ok_token_is_noted() {
     assert_eq!(shop.ask("GET", "/v1/status", "").1["relay"][0]["waiting"], 7);
     assert_eq!(daemon.stop(), Some(0));
 }
+
+#[test]
+fn an_account_that_there_is_not_is_told_from_one_for_which_nothing_waits() {
+    let shop = Shop::new();
+    let daemon = shop.start();
+    for (method, path) in [
+        ("GET", "/v1/relay/nope"),
+        ("GET", "/v1/relay/no%20name"),
+        ("POST", "/v1/relay/nope/retry"),
+        ("POST", "/v1/relay/nope/1/give-up"),
+        ("GET", "/v1/payments/nope/r-1"),
+        ("GET", "/v1/orders/nope/1001"),
+    ] {
+        let (status, said) = shop.ask(method, path, "");
+        let hint = said["hint"].as_str().unwrap_or_default();
+        assert!(
+            status == 404 && said["field"] == "merchant" && hint == "configured are: shop-at, shop-eu",
+            "{path}: {said}"
+        );
+    }
+    assert_eq!(shop.ask("GET", "/v1/relay/shop-eu", "").0, 200);
+    assert_eq!(shop.ask("POST", "/v1/relay/shop-eu/retry", "").0, 202);
+    for verb in [&["list", "nope"][..], &["retry", "nope"], &["give-up", "nope", "1"]] {
+        let output = shop.run(&[&["relay"], verb].concat());
+        let said = text(&output.stderr);
+        assert!(
+            output.status.code() == Some(1) && said.contains("configured are: shop-at, shop-eu"),
+            "{verb:?}: {said}"
+        );
+    }
+    assert_eq!(daemon.stop(), Some(0));
+}

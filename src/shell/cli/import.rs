@@ -4,12 +4,15 @@
 //! file and of how it is read. So a run that was killed goes on where it was: the rows before are only tried, to
 //! write the file of rejected rows anew.
 
+mod bar;
 mod cell;
 mod list;
+mod records;
+mod rehearsal;
 mod rejects;
 
-use std::collections::BTreeMap;
-use std::io::{IsTerminal, Read, Write};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -26,15 +29,13 @@ use crate::shell::admin::import::ROWS_MAX;
 use crate::shell::config::import::Import as Map;
 use crate::shell::config::{self, Surroundings};
 use crate::shell::exit;
+use bar::Bar;
 use list::{Format, List, Row};
+use rehearsal::Rehearsal;
 use rejects::Rejects;
 
 /// Bytes of the rows of one batch: with what stands around them below the smallest `body_max_bytes`.
 const BATCH_MAX_BYTES: usize = 200 * 1024;
-/// Between two updates of the progress bar.
-const UPDATE_EVERY: Duration = Duration::from_millis(100);
-/// Rows between two lines of progress where there is no terminal.
-const LINE_EVERY_ROWS: u64 = 10_000;
 
 #[derive(Args)]
 pub struct Import {
@@ -63,13 +64,17 @@ pub struct Import {
 pub fn run(wish: &Import) -> Result<u8, Failure> {
     let started = Instant::now();
     let format = wish.format.unwrap_or_else(|| by_ending(&wish.list));
-    let map = map(wish)?;
+    let map = match format {
+        Format::Csv => map(wish)?,
+        // Its rows are submissions as they stand; what is wrong with one is told by its field.
+        Format::Jsonl => Map { columns: BTreeMap::new(), ..Map::default() },
+    };
     let (file, bytes) = name_of_contents(&wish.list, format, &map)?;
     let mut list = List::open(&wish.list, format, &map)?;
     let known = if wish.again { None } else { progress(wish, &file)? };
     let resumed = known.as_ref().map_or(0, |known| known["offset"].as_u64().unwrap_or(0));
     let is_finished = known.as_ref().is_some_and(|known| !known["finished_at"].is_null());
-    let rejects = Rejects::beside(&wish.list, list.headings().cloned(), map.delimiter)
+    let rejects = Rejects::beside(&wish.list, &list, &map)
         .map_err(|e| Failure::new(exit::USAGE, format!("can't write beside {}: {e}", wish.list.display())))?;
     let mut run = Run {
         wish,
@@ -77,7 +82,9 @@ pub fn run(wish: &Import) -> Result<u8, Failure> {
         file,
         from: 0,
         rows: Vec::new(),
+        beside: Vec::new(),
         bytes: 0,
+        rehearsal: wish.dry_run.then(|| Rehearsal::open(&wish.list, format, &map)).transpose()?,
         rejects,
         counts: Counts::default(),
         last: known.clone(),
@@ -95,10 +102,12 @@ pub fn run(wish: &Import) -> Result<u8, Failure> {
             }
         };
         let is_at_border = run.from + run.rows.len() as u64 == resumed && resumed > 0;
-        if run.is_full(&row) || is_at_border {
+        let mut beside = run.earlier(&row)?;
+        if run.is_full(&row, &beside) || is_at_border {
             run.send(run.from < resumed, false)?;
+            beside = run.earlier(&row)?;
         }
-        run.add(row);
+        run.add(row, beside);
         shown.update(run.from + run.rows.len() as u64, list.position());
     }
     if run.from < resumed && !run.rows.is_empty() {
@@ -189,6 +198,13 @@ impl Counts {
             *self.0.entry(name).or_default() += progress[name].as_u64().unwrap_or(0);
         }
     }
+
+    fn take_off(&mut self, progress: &Value) {
+        for name in COUNTED {
+            let count = self.0.entry(name).or_default();
+            *count = count.saturating_sub(progress[name].as_u64().unwrap_or(0));
+        }
+    }
 }
 
 /// What is sent: the rows' own text as it stands, so that no number loses a digit.
@@ -218,7 +234,11 @@ struct Run<'r> {
     /// Rows before those that are gathered.
     from: u64,
     rows: Vec<Row>,
+    /// Rows of earlier batches that these are tried beside.
+    beside: Vec<Row>,
     bytes: usize,
+    /// Where rows are only tried.
+    rehearsal: Option<Rehearsal>,
     rejects: Rejects,
     counts: Counts,
     /// What the daemon said last of how far the file was taken.
@@ -227,12 +247,31 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    fn is_full(&self, next: &Row) -> bool {
-        self.rows.len() >= ROWS_MAX || self.bytes + cost(next) > BATCH_MAX_BYTES
+    fn earlier(&mut self, row: &Row) -> Result<Vec<Row>, Failure> {
+        let mut earlier = match &mut self.rehearsal {
+            Some(rehearsal) => rehearsal.earlier(row)?,
+            None => Vec::new(),
+        };
+        earlier.retain(|earlier| self.beside.iter().all(|beside| beside.at != earlier.at));
+        Ok(earlier)
     }
 
-    fn add(&mut self, row: Row) {
+    fn is_full(&self, next: &Row, beside: &[Row]) -> bool {
+        self.rows.len() + self.beside.len() + beside.len() >= ROWS_MAX
+            || self.bytes + beside.iter().map(cost).sum::<usize>() + cost(next) > BATCH_MAX_BYTES
+    }
+
+    fn add(&mut self, row: Row, beside: Vec<Row>) {
         self.bytes += cost(&row);
+        for earlier in beside {
+            if self.bytes + cost(&earlier) <= BATCH_MAX_BYTES {
+                self.bytes += cost(&earlier);
+                self.beside.push(earlier);
+            } else if let Some(rehearsal) = &mut self.rehearsal {
+                // So long that they don't fit into one batch.
+                rehearsal.is_alone(&row);
+            }
+        }
         self.rows.push(row);
     }
 
@@ -242,8 +281,47 @@ impl Run<'_> {
         if self.rows.is_empty() && (dry_run || !is_last) {
             return Ok(());
         }
+        self.beside.sort_by_key(|row| row.at);
+        let said = self.ask(self.beside.iter().chain(&self.rows), dry_run, is_last)?;
+        // They are told in the order they were sent in.
+        let mut rows = self.rows.iter();
+        let mut skipped_lines = BTreeSet::new();
+        for skipped in said["skipped"].as_array().map(Vec::as_slice).unwrap_or_default() {
+            let number = skipped["line"].as_u64().unwrap_or(0);
+            if number == rehearsal::BESIDE_LINE {
+                continue;
+            }
+            let Some(row) = rows.find(|row| row.line == number) else {
+                return Err(Failure::new(exit::FAULT, format!("the daemon skipped line {number}, which was not sent")));
+            };
+            skipped_lines.insert(number);
+            self.rejects
+                .add(number, &row.raw, &because(self.map, skipped))
+                .map_err(|e| unwritten(self.rejects.path(), &e))?;
+        }
+        if let Some(rehearsal) = &mut self.rehearsal {
+            self.rows.iter().filter(|row| !skipped_lines.contains(&row.line)).for_each(|row| rehearsal.remember(row));
+        }
+        if self.wish.dry_run {
+            self.counts.add(&said["progress"]);
+            if !self.beside.is_empty() {
+                // They were counted with their own batch.
+                self.counts.take_off(&self.ask(self.beside.iter(), true, false)?["progress"]);
+            }
+        } else if !is_past {
+            self.last = Some(said["progress"].clone());
+            self.restart = false;
+        }
+        self.from += self.rows.len() as u64;
+        self.rows.clear();
+        self.beside.clear();
+        self.bytes = 0;
+        Ok(())
+    }
+
+    fn ask<'a>(&'a self, rows: impl Iterator<Item = &'a Row>, dry_run: bool, is_last: bool) -> Result<Value, Failure> {
         let name = self.wish.list.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        let rows = self.rows.iter().map(|row| SentRow {
+        let rows = rows.map(|row| SentRow {
             line: row.line,
             submission: row.read.as_deref().ok(),
             error: row.read.as_ref().err(),
@@ -259,24 +337,7 @@ impl Run<'_> {
         };
         let body = serde_json::to_vec(&sent).map_err(|e| Failure::new(exit::FAULT, format!("can't ask: {e}")))?;
         let answer = source::daemon_only(&self.wish.file, "POST", "/v1/import", body).map_err(again)?;
-        let said = answer.ok().map_err(again)?;
-        for skipped in said["skipped"].as_array().map(Vec::as_slice).unwrap_or_default() {
-            let number = skipped["line"].as_u64().unwrap_or(0);
-            let Some(row) = self.rows.iter().find(|row| row.line == number) else { continue };
-            self.rejects
-                .add(number, &row.raw, &because(self.map, skipped))
-                .map_err(|e| unwritten(self.rejects.path(), &e))?;
-        }
-        if self.wish.dry_run {
-            self.counts.add(&said["progress"]);
-        } else if !is_past {
-            self.last = Some(said["progress"].clone());
-            self.restart = false;
-        }
-        self.from += self.rows.len() as u64;
-        self.rows.clear();
-        self.bytes = 0;
-        Ok(())
+        answer.ok().map_err(again)
     }
 }
 
@@ -320,11 +381,12 @@ fn finish(run: Run, resumed: u64, was_finished: bool, took: Duration) -> Result<
     let (path, reasons) = (run.rejects.path().to_owned(), run.rejects.reasons_path());
     let has_file = run.rejects.finish().map_err(|e| unwritten(&path, &e))?;
     let reasons = reasons.filter(|_| has_file).map(|path| path.display().to_string());
+    let alone_from = run.rehearsal.and_then(|rehearsal| rehearsal.alone_from);
     if run.wish.printing.json {
         let mut said = json!({
             "rows": rows, "dry_run": run.wish.dry_run, "resumed_at": resumed, "taken_before": was_finished,
             "rejected_file": has_file.then(|| path.display().to_string()), "reasons_file": reasons,
-            "seconds": took.as_secs_f64(), "rows_per_second": per_second,
+            "seconds": took.as_secs_f64(), "rows_per_second": per_second, "not_compared_from_line": alone_from,
         });
         for name in COUNTED {
             said[name] = count(name).into();
@@ -338,6 +400,9 @@ fn finish(run: Run, resumed: u64, was_finished: bool, took: Duration) -> Result<
             ));
         } else if resumed > 0 && !run.wish.dry_run {
             line(&format!("went on behind row {resumed}"));
+        }
+        if rows == 0 {
+            line("it holds no rows: nothing was there to take");
         }
         let would = if run.wish.dry_run { "would be " } else { "" };
         line(&format!(
@@ -355,53 +420,12 @@ fn finish(run: Run, resumed: u64, was_finished: bool, took: Duration) -> Result<
             ));
             reasons.iter().for_each(|reasons| line(&format!("why stands in {reasons}")));
         }
+        if let Some(from) = alone_from {
+            line(&format!("rows from line {from} on may contradict earlier ones of the list: not all were compared"));
+        }
         line(&format!("{here} rows in {:.1} s ({per_second} a second)", took.as_secs_f64()));
     }
     Ok(if rejected > 0 { exit::DATA } else { exit::OK })
-}
-
-/// How far the list is read: a bar on a terminal, now and then a line elsewhere.
-struct Bar {
-    is_terminal: bool,
-    bytes: u64,
-    told_at: Option<Instant>,
-    told_rows: u64,
-}
-
-impl Bar {
-    fn new(bytes: u64) -> Bar {
-        Bar { is_terminal: std::io::stderr().is_terminal(), bytes, told_at: None, told_rows: 0 }
-    }
-
-    fn update(&mut self, rows: u64, position: u64) {
-        let is_due = if self.is_terminal {
-            self.told_at.is_none_or(|told| told.elapsed() >= UPDATE_EVERY)
-        } else {
-            rows >= self.told_rows + LINE_EVERY_ROWS
-        };
-        if !is_due {
-            return;
-        }
-        (self.told_at, self.told_rows) = (Some(Instant::now()), rows);
-        const WIDTH_CHARS: u64 = 30;
-        let percent = (position.min(self.bytes) * 100).checked_div(self.bytes).unwrap_or(100);
-        let full = (percent * WIDTH_CHARS / 100) as usize;
-        let mut out = std::io::stderr().lock();
-        // Nobody may be reading; the import goes on.
-        let _written = if self.is_terminal {
-            let empty = WIDTH_CHARS as usize - full;
-            write!(out, "\r\x1b[K[{}{}] {percent:3} %  {rows} rows", "#".repeat(full), "-".repeat(empty))
-        } else {
-            writeln!(out, "{rows} rows, {percent} %")
-        };
-        let _flushed = out.flush();
-    }
-
-    fn end(&self) {
-        if self.is_terminal {
-            let _written = write!(std::io::stderr(), "\r\x1b[K");
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use reqwest::Url;
 
+use crate::core::account::Product;
+
 /// Why an address is not one to talk to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NotAnAddress {
@@ -132,6 +134,38 @@ pub fn is_test_host(url: &Url) -> bool {
     at_home && host.split('.').next().is_some_and(|first| first.ends_with("-test"))
 }
 
+/// The gateway's own hosts of the checkout dialect by era, and its folders for Checkout Page and Checkout Seamless there
+/// (guides.qenta.com, back-end operations, "technical"; `/qpay` and `/qmore` are the oldest names).
+const CHECKOUT_HOSTS: [(&str, [&str; 2]); 4] = [
+    ("secure.wirecard-cee.com", ["/qpay", "/qmore"]),
+    ("checkout.wirecard.com", ["/page", "/seamless"]),
+    ("api.qenta.com", ["/page", "/seamless"]),
+    ("papi.hobex.at", ["/page", "/seamless"]),
+];
+
+/// What a base URL on one of the gateway's own hosts should be, where it lacks the product's folder: nothing there
+/// would answer. `None`: it has it, or the host is nobody we know.
+pub fn without_product(url: &Url, product: Product) -> Option<String> {
+    let host = url.host_str()?;
+    let (_, folders) = CHECKOUT_HOSTS.iter().find(|(known, _)| host == *known)?;
+    let path = url.path().trim_end_matches('/');
+    let ours = |page: &str, seamless: &str| {
+        path.eq_ignore_ascii_case(match product {
+            Product::Page => page,
+            Product::Seamless => seamless,
+        })
+    };
+    // Hosts took the oldest names long after they had new ones.
+    if ours("/page", "/seamless") || ours("/qpay", "/qmore") {
+        return None;
+    }
+    let folder = match product {
+        Product::Page => folders[0],
+        Product::Seamless => folders[1],
+    };
+    Some(format!("https://{host}{folder}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,5 +225,24 @@ mod tests {
         assert!(!is_test("https://api.wirecard.com"));
         assert!(!is_test("https://api-test.evil.example"));
         assert!(!is_test("https://api-test.wirecard.com.evil.example"));
+    }
+
+    #[test]
+    fn the_gateways_own_hosts_are_asked_in_the_products_folder() {
+        let right = |text: &str, product| without_product(&Url::parse(text).expect("a url"), product);
+        for (text, product, says) in [
+            ("https://checkout.wirecard.com", Product::Seamless, Some("https://checkout.wirecard.com/seamless")),
+            ("https://checkout.wirecard.com/", Product::Page, Some("https://checkout.wirecard.com/page")),
+            ("https://api.qenta.com/page", Product::Seamless, Some("https://api.qenta.com/seamless")),
+            ("https://api.qenta.com/seamless/backend", Product::Seamless, Some("https://api.qenta.com/seamless")),
+            ("https://secure.wirecard-cee.com", Product::Page, Some("https://secure.wirecard-cee.com/qpay")),
+            ("https://api.qenta.com/page/", Product::Page, None),
+            ("https://checkout.wirecard.com/seamless", Product::Seamless, None),
+            ("https://checkout.wirecard.com/qmore", Product::Seamless, None),
+            ("https://gateway.example.com", Product::Seamless, None),
+            ("http://127.0.0.1:8090", Product::Page, None),
+        ] {
+            assert_eq!(right(text, product).as_deref(), says, "{text}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! `[import.NAME]`: how a shop's order list is written, so that its rows can be read as submissions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use encoding_rs::Encoding;
 use jiff::tz::TimeZone;
@@ -24,11 +24,16 @@ pub const FIELDS: [&str; 13] = [
     "captures_due",
 ];
 
+/// Without these no row is a submission.
+const NEEDED: [&str; 4] = ["merchant", "request_id", "amount", "currency"];
+
 /// How to read one kind of list.
 #[derive(Clone, Debug)]
 pub struct Import {
     /// Field → the column's heading.
     pub columns: BTreeMap<String, String>,
+    /// Fields whose column a list may lack.
+    pub optional: BTreeSet<String>,
     /// Field → a value for all rows that have none.
     pub defaults: BTreeMap<String, String>,
     /// Field → what the list says → what we say.
@@ -44,9 +49,11 @@ pub struct Import {
 }
 
 impl Default for Import {
-    /// A list whose headings are the fields' own names.
+    /// A list whose headings are the fields' own names, as many of them as it needs.
     fn default() -> Import {
+        let optional = FIELDS.iter().filter(|field| !NEEDED.contains(field));
         Import {
+            optional: optional.map(|field| (*field).to_owned()).collect(),
             columns: FIELDS.iter().map(|field| ((*field).to_owned(), (*field).to_owned())).collect(),
             defaults: BTreeMap::new(),
             values: BTreeMap::new(),
@@ -75,6 +82,17 @@ pub(super) fn check(reading: &Reading, name: &str, raw: &raw::Import) -> Result<
     for needed in ["request_id", "amount"] {
         if !raw.columns.contains_key(needed) {
             return Err(reading.problem(at(&format!("columns.{needed}")), "this column is missing"));
+        }
+    }
+    for field in &raw.optional {
+        if !raw.columns.contains_key(field) {
+            let columns: Vec<&String> = raw.columns.keys().collect();
+            return Err(reading
+                .problem(at("optional"), "names a field that has no column")
+                .hint(super::problem::did_you_mean(field, &columns)));
+        }
+        if NEEDED.contains(&field.as_str()) && !raw.defaults.contains_key(field) {
+            return Err(reading.problem(at("optional"), format!("no row is a submission without its `{field}`")));
         }
     }
     for needed in ["merchant", "currency"] {
@@ -116,6 +134,7 @@ pub(super) fn check(reading: &Reading, name: &str, raw: &raw::Import) -> Result<
     }
     Ok(Import {
         columns: raw.columns.clone(),
+        optional: raw.optional.clone(),
         defaults: raw.defaults.clone(),
         values: raw.values.clone(),
         delimiter,

@@ -146,6 +146,11 @@ pub(super) fn check(
                 return Err(reading.problem(at("password_file"), "missing: order numbers are asked for with it"));
             }
             let contract = checkout(reading, name, raw, password.is_some())?;
+            if let Some(right) = address::without_product(&base_url, contract.product) {
+                return Err(reading
+                    .problem(at("base_url"), "this host of the gateway answers for this product in its folder only")
+                    .hint(format!("such as \"{right}\"")));
+            }
             let key = Key { secret: signing, user: None, password: password.clone(), pins: Vec::new() };
             (Contract::Checkout(contract), Some(key))
         }

@@ -1,6 +1,6 @@
 //! The configuration file's own shape, before anything is checked. An unknown key is an error everywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -196,6 +196,7 @@ pub struct Keeping {
 #[serde(deny_unknown_fields, default)]
 pub struct Import {
     pub columns: BTreeMap<String, String>,
+    pub optional: BTreeSet<String>,
     pub defaults: BTreeMap<String, String>,
     pub values: BTreeMap<String, BTreeMap<String, String>>,
     pub delimiter: Option<String>,

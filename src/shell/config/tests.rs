@@ -77,6 +77,11 @@ fn every_slip_is_named_by_its_key() {
         ),
         (change("user = \"u\"", "user = 12345"), "merchants.shop-eu.user", "quotes"),
         (change("https://api.example.com", "http://api.example.com"), "merchants.shop-eu.base_url", "https"),
+        (
+            change("https://checkout.example.com", "https://checkout.wirecard.com"),
+            "merchants.shop-at.base_url",
+            "https://checkout.wirecard.com/seamless",
+        ),
         (change("scheme = \"nvp\"", "scheme = \"canary-9f27\""), "merchants.shop-eu.scheme", "expected"),
         (change("scheme = \"nvp\"", ""), "merchants.shop-eu.scheme", "missing"),
         (change("dialect = \"wpg\"\n", ""), "merchants.shop-eu.dialect", "missing"),

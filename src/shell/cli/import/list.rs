@@ -1,17 +1,16 @@
 //! A list's rows, one after the other, whatever its length: CSV or JSON Lines.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
-use std::rc::Rc;
 
 use clap::ValueEnum;
 use csv::ByteRecord;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::cell;
+use super::records::{Broken, Record, Records};
 use crate::shell::cli::Failure;
 use crate::shell::config::import::Import;
 use crate::shell::exit;
@@ -32,7 +31,9 @@ pub enum Format {
 /// A row as it stands in the file, for the file of rejected rows.
 #[derive(Clone, Debug)]
 pub enum Raw {
-    Csv(ByteRecord),
+    Csv(Vec<u8>),
+    /// Lines of CSV whose quotes are wrong.
+    Torn(Vec<u8>),
     Line(Vec<u8>),
     /// The beginning of a line that is too long to be held.
     Cut(Vec<u8>),
@@ -43,6 +44,8 @@ pub enum Raw {
 pub struct Row {
     /// The line it begins on, from 1.
     pub line: u64,
+    /// Where it begins, in bytes of the file.
+    pub at: u64,
     pub raw: Raw,
     /// The JSON of a submission, or what is wrong with the row.
     pub read: Result<Box<RawValue>, String>,
@@ -75,16 +78,26 @@ impl List {
         }
     }
 
+    /// The row that begins at a byte where one was found. Its line is not known then.
+    pub fn row_at(&mut self, at: u64) -> Result<Option<Row>, Failure> {
+        let (went, shown) = match self {
+            List::Csv(csv) => (csv.records.go_to(at), &csv.shown),
+            List::Lines(lines) => (lines.go_to(at), &lines.shown),
+        };
+        went.map_err(|e| Failure::new(exit::DATA, format!("can't read {shown}: {e}")))?;
+        self.next()
+    }
+
     /// Bytes of the file behind the last row.
     pub fn position(&self) -> u64 {
         match self {
-            List::Csv(csv) => csv.reader.position().byte(),
+            List::Csv(csv) => csv.records.position(),
             List::Lines(lines) => lines.bytes,
         }
     }
 
-    /// The headings of a CSV file, as they stand in it.
-    pub fn headings(&self) -> Option<&ByteRecord> {
+    /// The heading of a CSV file, as it stands in it.
+    pub fn headings(&self) -> Option<&[u8]> {
         match self {
             List::Csv(csv) => Some(&csv.headings),
             List::Lines(_) => None,
@@ -97,123 +110,104 @@ fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> Failure {
 }
 
 pub struct Csv {
-    reader: csv::Reader<Metered>,
-    since_row: Rc<Cell<usize>>,
-    /// Where the file ends, if its last line has no end.
-    open_end: Option<u64>,
+    records: Records<File>,
     import: Import,
     shown: String,
-    headings: ByteRecord,
+    headings: Vec<u8>,
+    /// Cells of the heading.
+    width: usize,
     /// Field → the place of its column.
     places: BTreeMap<String, usize>,
 }
 
 impl Csv {
     fn open(file: File, path: &Path, import: Import) -> Result<Csv, Failure> {
-        let open_end = open_end(&file).map_err(|e| unreadable(path, &e))?;
-        let since_row = Rc::new(Cell::new(0));
-        let metered = Metered { file, since_row: since_row.clone() };
-        let mut reader = csv::ReaderBuilder::new()
-            .delimiter(import.delimiter)
-            .has_headers(false)
-            .flexible(true)
-            // Of CRLF the reader would count the line with the next row: the CR is ours to take off.
-            .terminator(csv::Terminator::Any(b'\n'))
-            .buffer_capacity(AHEAD_MAX_BYTES)
-            .from_reader(metered);
-        let mut headings = ByteRecord::new();
-        let has_any = reader.read_byte_record(&mut headings).map_err(|e| unreadable(path, &e))?;
-        since_row.set(0);
-        let headings = without_cr(headings);
-        if !has_any {
-            return Err(unreadable(path, &"it is empty"));
-        }
-        if headings.get(0).is_some_and(|first| first.starts_with(b"\xff\xfe") || first.starts_with(b"\xfe\xff")) {
+        let mut records = Records::new(file, import.delimiter, ROW_MAX_BYTES);
+        let first = records.next().map_err(|e| match e {
+            Broken::TooLong { max_bytes, .. } => {
+                let why = format!("its heading is longer than {max_bytes} bytes; do its lines end in CR alone?");
+                unreadable(path, &why)
+            }
+            Broken::Io(e) => unreadable(path, &e),
+        })?;
+        let Record { text, cells, .. } = first.ok_or_else(|| unreadable(path, &"it is empty"))?;
+        if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
             return Err(unreadable(path, &"it is UTF-16; save it as UTF-8"));
         }
+        if text.windows(2).any(|two| two[0] == b'\r' && two[1] != b'\n') {
+            return Err(unreadable(path, &"its lines end in CR alone; save it with LF or CRLF"));
+        }
+        let cells = cells.map_err(|flaw| unreadable(path, &format!("its heading: {flaw}")))?;
         let mut texts = Vec::new();
-        for heading in &headings {
+        for heading in &cells {
             let text = import.encoding.decode_without_bom_handling_and_without_replacement(heading);
             let text = text.ok_or_else(|| unreadable(path, &not_in(&import)))?;
             texts.push(text.trim().to_owned());
         }
-        let mut places = BTreeMap::new();
-        for (field, column) in &import.columns {
-            match texts.iter().filter(|text| *text == column).count() {
-                1 => {}
-                0 if is_needed(&import, field) => {
-                    let why = format!("it has no column `{column}`; its columns are {}", texts.join(", "));
-                    return Err(unreadable(path, &why));
-                }
-                0 => continue,
-                _ => return Err(unreadable(path, &format!("it has the column `{column}` twice"))),
-            }
-            places.extend(texts.iter().position(|text| text == column).map(|place| (field.clone(), place)));
-        }
-        Ok(Csv { reader, since_row, open_end, import, shown: path.display().to_string(), headings, places })
+        records.expect_width(cells.len());
+        let places = places(&import, &texts).map_err(|why| unreadable(path, &why))?;
+        let shown = path.display().to_string();
+        Ok(Csv { records, import, shown, headings: text, width: cells.len(), places })
     }
 
     fn next(&mut self) -> Result<Option<Row>, Failure> {
-        let (line, record) = loop {
-            let mut record = ByteRecord::new();
-            let has_row = self.reader.read_byte_record(&mut record).map_err(|error| {
-                let line = self.reader.position().line();
-                Failure::new(exit::DATA, format!("can't read {} from line {line} on: {error}", self.shown))
-            })?;
-            self.since_row.set(0);
-            if !has_row {
-                return Ok(None);
-            }
-            // Counted from the row's end: empty lines before it belong to no row.
-            let inside = record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
-            let has_end = self.open_end != Some(self.reader.position().byte());
-            let line = self.reader.position().line().saturating_sub(inside + u64::from(has_end));
-            let record = without_cr(record);
-            if record.len() > 1 || record.get(0).is_some_and(|only| !only.is_empty()) {
-                break (line, record);
+        let Record { line, text, cells } = loop {
+            let record = self.records.next();
+            let record = record.map_err(|e| Failure::new(exit::DATA, format!("can't read {}: {e}", self.shown)))?;
+            match record {
+                None => return Ok(None),
+                // An empty line belongs to no row.
+                Some(record) if record.text.trim_ascii().is_empty() => {}
+                Some(record) => break record,
             }
         };
-        let read = if record.len() == self.headings.len() {
-            let cell = |field: &str| {
-                let bytes = record.get(*self.places.get(field)?)?;
-                let text = self.import.encoding.decode_without_bom_handling_and_without_replacement(bytes);
-                Some(text.map(std::borrow::Cow::into_owned).ok_or_else(|| not_in(&self.import)))
-            };
-            cell::submission(&self.import, &cell)
-                .and_then(|object| to_raw_value(&object).map_err(|e| e.to_string()))
-                .and_then(|json| if json.get().len() > ROW_MAX_BYTES { Err(too_long()) } else { Ok(json) })
-        } else {
-            Err(format!("it has {} columns, the heading has {}", record.len(), self.headings.len()))
+        let at = self.records.position() - text.len() as u64;
+        let raw = match &cells {
+            Ok(_) => Raw::Csv(text),
+            Err(_) => Raw::Torn(text),
         };
-        Ok(Some(Row { line, raw: Raw::Csv(record), read }))
+        let read = cells.map_err(|flaw| flaw.to_string()).and_then(|cells| self.submission(&cells));
+        Ok(Some(Row { line, at, raw, read }))
+    }
+
+    fn submission(&self, cells: &ByteRecord) -> Result<Box<RawValue>, String> {
+        if cells.len() != self.width {
+            return Err(format!("it has {} columns, the heading has {}", cells.len(), self.width));
+        }
+        let cell = |field: &str| {
+            let bytes = cells.get(*self.places.get(field)?)?;
+            let text = self.import.encoding.decode_without_bom_handling_and_without_replacement(bytes);
+            Some(text.map(std::borrow::Cow::into_owned).ok_or_else(|| not_in(&self.import)))
+        };
+        let json = to_raw_value(&cell::submission(&self.import, &cell)?).map_err(|e| e.to_string())?;
+        if json.get().len() > ROW_MAX_BYTES { Err(too_long()) } else { Ok(json) }
     }
 }
 
-/// The row without the CR of its line's end.
-fn without_cr(record: ByteRecord) -> ByteRecord {
-    let last = record.len().saturating_sub(1);
-    let cell = |(place, cell): (usize, &[u8])| match cell.strip_suffix(b"\r") {
-        Some(bare) if place == last => bare.to_vec(),
-        _ => cell.to_vec(),
-    };
-    record.iter().enumerate().map(cell).collect()
-}
-
-fn open_end(mut file: &File) -> std::io::Result<Option<u64>> {
-    let length = file.metadata()?.len();
-    if length == 0 {
-        return Ok(None);
+/// Where each field's column stands. A column that is looked for and not found may have been renamed: without it old
+/// payments would be new ones, or other money.
+fn places(import: &Import, headings: &[String]) -> Result<BTreeMap<String, usize>, String> {
+    let mut places = BTreeMap::new();
+    let mut missing = Vec::new();
+    for (field, column) in &import.columns {
+        let mut found = headings.iter().enumerate().filter(|(_, heading)| *heading == column);
+        match (found.next(), found.next()) {
+            (Some((place, _)), None) => {
+                places.insert(field.clone(), place);
+            }
+            (Some(_), Some(_)) => return Err(format!("it has the column `{column}` twice")),
+            (None, _) if import.optional.contains(field) => {}
+            (None, _) => missing.push(format!("`{column}`")),
+        }
     }
-    let mut last = [0];
-    file.seek(SeekFrom::Start(length - 1))?;
-    file.read_exact(&mut last)?;
-    file.rewind()?;
-    Ok((last != *b"\n").then_some(length))
-}
-
-/// Whether a list without this column says nothing that could be a submission.
-fn is_needed(import: &Import, field: &str) -> bool {
-    matches!(field, "merchant" | "request_id" | "amount" | "currency") && !import.defaults.contains_key(field)
+    match missing.as_slice() {
+        [] => Ok(places),
+        [..] => Err(format!(
+            "it has no column {}; its columns are {}; of a column that a list may lack, name the field in `optional`",
+            missing.join(", "),
+            headings.join(", ")
+        )),
+    }
 }
 
 fn too_long() -> String {
@@ -224,24 +218,6 @@ fn not_in(import: &Import) -> String {
     format!("a text that is not {}; set `encoding`, for instance to \"iso-8859-1\"", import.encoding.name())
 }
 
-/// A file of which only so much is read for one row.
-struct Metered {
-    file: File,
-    since_row: Rc<Cell<usize>>,
-}
-
-impl Read for Metered {
-    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        if self.since_row.get() > ROW_MAX_BYTES {
-            let why = format!("a row is longer than {ROW_MAX_BYTES} bytes; is a quote not closed?");
-            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
-        }
-        let read = self.file.read(into)?;
-        self.since_row.set(self.since_row.get() + read);
-        Ok(read)
-    }
-}
-
 pub struct Lines {
     reader: BufReader<File>,
     shown: String,
@@ -250,6 +226,12 @@ pub struct Lines {
 }
 
 impl Lines {
+    fn go_to(&mut self, position: u64) -> std::io::Result<()> {
+        self.reader.seek(SeekFrom::Start(position))?;
+        (self.bytes, self.line) = (position, u64::from(position > 0));
+        Ok(())
+    }
+
     fn next(&mut self) -> Result<Option<Row>, Failure> {
         loop {
             let mut text = Vec::new();
@@ -259,6 +241,7 @@ impl Lines {
             if read == 0 {
                 return Ok(None);
             }
+            let at = self.bytes;
             self.line += 1;
             self.bytes += read as u64;
             if text.len() > ROW_MAX_BYTES {
@@ -270,7 +253,7 @@ impl Lines {
                 }
                 text.truncate(LONG_ROW_SHOWN_BYTES);
                 let read = Err(too_long());
-                return Ok(Some(Row { line: self.line, raw: Raw::Cut(text), read }));
+                return Ok(Some(Row { line: self.line, at, raw: Raw::Cut(text), read }));
             }
             if self.line == 1 && text.starts_with(b"\xef\xbb\xbf") {
                 text.drain(..3);
@@ -284,7 +267,7 @@ impl Lines {
                 Ok(text) => serde_json::from_str::<Box<RawValue>>(text).map_err(|e| format!("not JSON: {e}")),
                 Err(_) => Err("not UTF-8".to_owned()),
             };
-            return Ok(Some(Row { line: self.line, raw: Raw::Line(text.to_vec()), read }));
+            return Ok(Some(Row { line: self.line, at, raw: Raw::Line(text.to_vec()), read }));
         }
     }
 }
