@@ -433,7 +433,7 @@ fn what_cannot_be_read_is_named_in_one_line() {
         (b"{\"payment\":{}}}", "json: something after the end"),
         (b"{\"payment\":{\"ref\" \"x\"}}", "json: no `:`"),
         (b"{\"payment\":{\"a\":\"\xFF\"}}", "json: not valid UTF-8"),
-        (b"{\"payment\":{},\"payments\":{}}", "json: both"),
+        (b"{\"payment\":{},\"payments\":{}}", "json: two of `payment`"),
         (b"{\"payment\":[1]}", "json: a payment that is not an object"),
         (b"{\"transaction_id\":\"t\",\"transaction_state\":\"success\"}", "json: neither"),
         (b"response-base64=!!", "json-signed: `response-base64` is not Base64"),
