@@ -217,6 +217,21 @@ pub fn index_gateway_order(
     draft.put(Table::ByGatewayOrder, text_key(merchant, gateway.as_str()), number_key(number));
 }
 
+/// Writes a payment that is settled later in the same turn. Its place in the due index moves with it: [`save`] looks for
+/// it where what is written says.
+pub fn write_unsettled(draft: &mut Draft, payment: &Payment) -> Result<(), Fault> {
+    let old_due = self::payment(draft, payment.number)?.as_ref().and_then(due_key);
+    let due = due_key(payment);
+    if let (Some(old), Some(due)) = (old_due, due)
+        && old != due
+        && let Some(row) = draft.get(Table::Due, &old)?
+    {
+        draft.delete(Table::Due, old);
+        draft.put(Table::Due, due, row);
+    }
+    write(draft, Table::Payments, number_key(payment.number), payment)
+}
+
 /// Writes a payment and what is derived from it alone: the request, order and gateway indexes, the
 /// open list and the due index.
 pub fn save(draft: &mut Draft, payment: &Payment, until: Timestamp) -> Result<(), Fault> {

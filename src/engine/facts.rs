@@ -6,7 +6,7 @@ use crate::core::message::{Dialect, Transaction};
 use crate::core::payment::Payment;
 use crate::engine::books;
 use crate::engine::settle::{News, Turn, settle};
-use crate::store::{Draft, Fault, Table};
+use crate::store::{Draft, Fault};
 
 /// Makes a payment a follow-up of the one that owns one of these transaction-ids.
 pub(super) fn link(draft: &mut Draft, payment: &mut Payment, parents: &[&str]) -> Result<(), Fault> {
@@ -27,7 +27,7 @@ pub(super) fn link(draft: &mut Draft, payment: &mut Payment, parents: &[&str]) -
         if root.root.is_none() && !root.follow_ups.contains(&payment.number) {
             root.follow_ups.push(payment.number);
             payment.root = Some(root.number);
-            books::write(draft, Table::Payments, books::number_key(root.number), &root)?;
+            books::write_unsettled(draft, &root)?;
         }
         return Ok(());
     }
@@ -48,7 +48,7 @@ fn claim(draft: &mut Draft, turn: Turn, payment: &mut Payment, transaction: &Tra
                 return Ok(());
             }
             payment.known.push(other.known.remove(at));
-            books::write(draft, Table::Payments, books::number_key(owner), &other)?;
+            books::write_unsettled(draft, &other)?;
             let parents = [&transaction.parent_transaction_id, &transaction.group_transaction_id];
             let parents: Vec<&str> = parents.into_iter().flatten().map(String::as_str).collect();
             link(draft, payment, &parents)?;

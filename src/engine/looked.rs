@@ -12,7 +12,7 @@ use crate::core::policy::Policy;
 use crate::engine::facts::join_fact;
 use crate::engine::settle::{News, Turn, settle};
 use crate::engine::{ask, books, route, settle, unknown};
-use crate::store::{Draft, Fault, Table};
+use crate::store::{Draft, Fault};
 use crate::words::id::PaymentNumber;
 use crate::words::time::{SignedDuration, Timestamp, later};
 
@@ -124,7 +124,7 @@ fn settle_others(
         return Ok(asked);
     }
     let number = asked.number;
-    books::write(draft, Table::Payments, books::number_key(number), &asked)?;
+    books::write_unsettled(draft, &asked)?;
     for (to, transactions) in of_others {
         let mut other = books::payment_at(draft, to)?;
         let mut news = News::None;

@@ -525,6 +525,28 @@ fn a_planned_look_that_stands_for_an_operations_asks_for_as_much() {
 }
 
 #[test]
+fn a_look_that_is_paid_while_it_settles_others_is_not_due_again() {
+    let (mut world, void) = held();
+    let of_void = Submission {
+        transaction_type: Some("void-authorization".into()),
+        parent_transaction_id: TransactionId::new("ta").ok(),
+        ..submission("signed", "f1", "20")
+    };
+    world.turn(|e, d, now| e.submit(d, of_void, now));
+    sends(&mut world, &void);
+    let look = world.look_at("a1");
+    let voided = Transaction {
+        parent_transaction_id: Some("ta".into()),
+        ..transaction("tv", "f1", "void-authorization", "success", "20")
+    };
+    world.answer(&look, Outcome::Found, vec![transaction("ta", "a1", "authorization", "success", "20"), voided]);
+    assert_eq!(world.state("signed", "a1"), "cancelled");
+    world.pass(minutes(1));
+    assert!(world.due().iter().all(|look| look.request_id.as_str() != "a1"), "it was looked at");
+    world.prove();
+}
+
+#[test]
 fn an_operation_that_was_never_sent_brings_no_look() {
     let (mut world, void) = held();
     let before = world.payment("signed", "a1")["next_look_at"].clone();
