@@ -10,7 +10,7 @@ use crate::core::schedule::{Next, Watch};
 use crate::core::submission::Submission;
 use crate::words::id::{GatewayOrderNumber, MerchantName, OrderNumber, PaymentNumber, RequestId, TransactionId};
 use crate::words::money::Amount;
-use crate::words::time::{Now, SignedDuration, Timestamp, hours, minutes};
+use crate::words::time::{Now, SignedDuration, Timestamp, minutes};
 
 /// Ids learnt from unsigned responses: asked about, never booked. At most this many per payment.
 pub const HINTED_MAX: usize = 8;
@@ -22,9 +22,6 @@ pub const DISCREPANCIES_MAX: usize = 50;
 /// A request sent again after this begins anew while it is open. Less than a payer may take, or he would still be
 /// paying when two looks agree; and a loop in a shop must not fill the journal.
 pub const ATTEMPTS_APART: SignedDuration = minutes(10);
-
-/// An open payment is not begun anew later than this after its first attempt.
-pub const ATTEMPTS_MAX: SignedDuration = hours(24);
 
 /// The projection of one submission's life. Made from the journal alone.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -157,7 +154,7 @@ impl Payment {
     }
 
     /// Whether its request, sent again, begins anew: the attempt before it has ended without money, did not happen, or
-    /// is so old that its time is no measure of this one's. What is open begins anew for [`ATTEMPTS_MAX`] only.
+    /// is so old that its time is no measure of this one's.
     pub fn begins_anew(&self, now: Now) -> bool {
         #[cfg(planted)]
         if crate::planted::is("sent-again-as-if-never") {
@@ -169,11 +166,7 @@ impl Payment {
         if self.state != State::Open {
             return true;
         }
-        let age = |from: Timestamp| now.steady.duration_since(from);
-        let is_old = age(self.watch.since) >= ATTEMPTS_APART;
-        // Else a queue that tries for ever would keep it from ever being decided, or handed over.
-        let may_renew = age(self.watch.attempted_since.unwrap_or(self.watch.since)) < ATTEMPTS_MAX;
-        may_renew && (self.not_sent || is_old)
+        self.not_sent || now.steady.duration_since(self.watch.since) >= ATTEMPTS_APART
     }
 
     pub fn amount(&self) -> Option<Amount> {

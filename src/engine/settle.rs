@@ -481,8 +481,9 @@ fn alert(draft: &mut Draft, turn: Turn, account: &Account, payment: &mut Payment
     let method = method_of(turn.policy, account, payment);
     let is_undecided = matches!(payment.state, State::Open | State::Accepted);
     // Of an imported payment nothing can be said before the gateway was asked about it.
+    let first = payment.watch.attempted_since.unwrap_or(payment.watch.since);
     let was_asked = !payment.is_imported || payment.watch.looks > 0;
-    let is_frozen = is_undecided && was_asked && schedule::is_frozen(method, payment.watch.since, turn.now.steady);
+    let is_frozen = is_undecided && was_asked && schedule::is_frozen(method, first, turn.now.steady);
     let key = format!("frozen/{}", payment.merchant);
     if is_frozen && !payment.is_frozen {
         let condition = Condition {

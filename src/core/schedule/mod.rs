@@ -26,6 +26,9 @@ const SPARSE_DAYS: [i64; 4] = [3, 7, 14, 30];
 /// Looks at money that came and is not expected to go back, in hours behind the window's end. A payer may pay twice,
 /// a shop's staff may void it in the gateway's portal, and those messages get lost like any other.
 const PAID_HOURS: [i64; 2] = [0, 24];
+/// A payment that nobody can be asked about is handed over so long after its first attempt at the latest, however often
+/// it is sent again.
+const ATTEMPTS_MAX: SignedDuration = hours(24);
 /// Windows of days are not waited for: their payer has paid.
 const PAID_WINDOW_MAX: SignedDuration = hours(24);
 /// Looks at a hold that nobody captured yet, in days after it was made.
@@ -91,7 +94,11 @@ pub fn plan(state: State, watch: &Watch, method: &Method, can_ask: bool, number:
             State::Open | State::UnfinishedProvisional => {
                 let wait = method.window.unwrap_or(minutes(30)) + DECISION_AFTER;
                 let why = "without a gateway order number nobody can be asked: a person will be told";
-                Some(Next { at: later(watch.since, wait), phase: Phase::HandOver, why: why.to_owned() })
+                // A queue that sends it again for ever keeps nobody from hearing of it.
+                let latest = watch.attempted_since.map(|first| later(first, wait.max(ATTEMPTS_MAX)));
+                let at = later(watch.since, wait);
+                let at = latest.map_or(at, |latest| latest.min(at));
+                Some(Next { at, phase: Phase::HandOver, why: why.to_owned() })
             }
             _ => None,
         };
