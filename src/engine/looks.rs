@@ -31,7 +31,7 @@ const SHARES: [Lane; 8] = {
 
 impl Engine {
     /// The looks of one account that are due, oldest first in each queue; at most `limit`, without those `skip` names (in
-    /// flight). `turn` counts the looks taken of it so far: every eight of them are shared out by [`SHARES`], however few
+    /// flight). `turn` counts the looks taken of it so far: every eight of them are shared out by `SHARES`, however few
     /// are taken at a time, so that neither new payments nor an imported list can starve the others.
     pub fn due(
         &self,
