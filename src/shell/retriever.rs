@@ -225,6 +225,10 @@ impl Retriever {
             }
             // Budget spent or gateway gone: what waits is due still, and may look different later.
             if lane.room(now) == 0 && lane.ready_at(now).is_some() {
+                // Their turns were not used.
+                if let Some(turn) = self.turns.get_mut(name) {
+                    *turn = turn.wrapping_sub(looks.len());
+                }
                 for look in looks.drain(..) {
                     self.taken.remove(&look.number);
                 }

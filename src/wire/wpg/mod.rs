@@ -36,6 +36,7 @@ pub use seal::{NotASigningKey, SigningKey};
 pub use xml::{ATTRIBUTES_MAX, DEPTH_MAX, ELEMENTS_MAX, NAMESPACES_MAX};
 
 use form::{Form, Plus};
+use memchr::memmem;
 
 use crate::core::message::{Authenticity, Dialect, Format, Message, Transaction};
 use crate::wire::keys::Key;
@@ -151,6 +152,10 @@ fn redirect_field(body: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
 
 /// The document that stands among NVP names, if it can be read at all. Names that are signed are the message themselves.
 fn beside_nvp(body: &[u8]) -> Result<Option<(Vec<u8>, Shape)>, Unreadable> {
+    // Nearly no message has one, and none need be read twice to know.
+    if !REDIRECT_FIELDS.iter().any(|name| memmem::find(body, name.as_bytes()).is_some()) {
+        return Ok(None);
+    }
     let form = Form::read(body, Plus::IsPlus)?;
     let is_signed = ["response_signature_v2", "response_signature"].iter().any(|name| !form.bytes(name).is_empty());
     if is_signed {
